@@ -1,0 +1,163 @@
+//! Confines the calling thread by Landlock and becomes another program.
+//!
+//! Only rights to change things are handled: what a policy does not mention (reading, running)
+//! stays as it is.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, NetPort,
+    PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Network, Sandbox, SandboxError, Without};
+
+/// The newest set of rights that is asked for. The system's own may be older (then less is
+/// confined) or newer. The right to connect to sockets in the file system, which comes after it,
+/// is not taken away: agents talk to their tools that way.
+const WANTED: ABI = ABI::V7;
+
+/// Places that hold nothing of the user's and without which ordinary programs fail.
+const ALWAYS_WRITABLE: [&str; 9] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/ptmx",
+    "/dev/pts",
+    "/dev/shm",
+];
+
+/// What the helper is told in its first argument.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy {
+    writable: Vec<PathBuf>,
+    network: Network,
+    without: Without,
+}
+
+/// The arguments of the helper that confines `program` by `sandbox`; nothing where there is
+/// nothing to confine.
+pub(crate) fn wrapped_args(sandbox: &Sandbox, program: &OsStr) -> Option<[OsString; 2]> {
+    match sandbox {
+        Sandbox::None => None,
+        Sandbox::WorkspaceWrite { writable, network, without } => {
+            let policy =
+                Policy { writable: writable.clone(), network: network.clone(), without: *without };
+            // Paths that are not text cannot come in over the JSON that carried this policy.
+            let text = serde_json::to_string(&policy).unwrap_or_default();
+            Some([text.into(), program.to_owned()])
+        }
+    }
+}
+
+/// Confines this process and becomes the program: `POLICY PROGRAM ARGS…`. Returns only if that
+/// failed, and then nothing was run.
+pub fn confine_and_exec(args: impl IntoIterator<Item = OsString>) -> SandboxError {
+    match try_confine_and_exec(args.into_iter()) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+fn try_confine_and_exec(
+    mut args: impl Iterator<Item = OsString>,
+) -> Result<std::convert::Infallible, SandboxError> {
+    let bad = |detail: &str| SandboxError::BadCall { detail: detail.to_owned() };
+    let policy = args.next().ok_or_else(|| bad("the policy is missing"))?;
+    let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes())
+        .map_err(|error| bad(&error.to_string()))?;
+    let program = PathBuf::from(args.next().ok_or_else(|| bad("the program is missing"))?);
+    match confine(&policy.writable, &policy.network) {
+        Ok(status) => accept(&status, policy.without)?,
+        Err(error) => match policy.without {
+            Without::Refuse => return Err(error),
+            Without::RunUnconfined => {}
+        },
+    }
+    let source = Command::new(&program).args(args).exec();
+    Err(SandboxError::NotRun { program, source })
+}
+
+fn accept(status: &RestrictionStatus, without: Without) -> Result<(), SandboxError> {
+    let enforced = match status.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => true,
+        RulesetStatus::NotEnforced => false,
+    };
+    match without {
+        Without::Refuse if !enforced => Err(SandboxError::NotToBeHad { reason: reason(status) }),
+        Without::Refuse | Without::RunUnconfined => Ok(()),
+    }
+}
+
+pub(super) fn reason(status: &RestrictionStatus) -> String {
+    match status.landlock {
+        LandlockStatus::NotEnabled => "Landlock is built into this kernel but not enabled".into(),
+        LandlockStatus::NotImplemented => "this kernel has no Landlock".into(),
+        LandlockStatus::Available { effective_abi, .. } => {
+            format!("Landlock (ABI {}) did not take the rules", effective_abi as i32)
+        }
+    }
+}
+
+/// Confines the calling thread, and all that it starts, for good.
+pub(super) fn confine(
+    writable: &[PathBuf],
+    network: &Network,
+) -> Result<RestrictionStatus, SandboxError> {
+    let refused = |error: RulesetError| SandboxError::NotToBeHad { reason: error.to_string() };
+    let writes = AccessFs::from_write(WANTED);
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(writes)
+        .and_then(|set| set.scope(Scope::Signal))
+        .map_err(refused)?;
+    match network {
+        Network::Allowed => {}
+        Network::ConnectOnly(_) => {
+            // Half a network policy is none: where it cannot be had in full, that is an error.
+            ruleset = ruleset
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessNet::from_all(WANTED))
+                .map_err(refused)?
+                .set_compatibility(CompatLevel::BestEffort);
+        }
+    }
+    let mut created = ruleset.create().map_err(refused)?;
+    for path in writable {
+        created = allow(created, path)?;
+    }
+    for path in ALWAYS_WRITABLE.iter().map(Path::new).filter(|path| path.exists()) {
+        created = allow(created, path)?;
+    }
+    match network {
+        Network::Allowed => {}
+        Network::ConnectOnly(ports) => {
+            for port in ports {
+                let rule = NetPort::new(*port, AccessNet::ConnectTcp);
+                created = created.add_rule(rule).map_err(refused)?;
+            }
+        }
+    }
+    created.restrict_self().map_err(refused)
+}
+
+fn allow(created: RulesetCreated, path: &Path) -> Result<RulesetCreated, SandboxError> {
+    let bad = |reason: String| SandboxError::BadPath { path: path.to_owned(), reason };
+    let target = PathFd::new(path).map_err(|error| bad(error.to_string()))?;
+    // A rule for a file cannot hold rights that only a directory has.
+    let rights = if path.is_dir() {
+        AccessFs::from_write(WANTED)
+    } else {
+        AccessFs::from_write(WANTED) & AccessFs::from_file(WANTED)
+    };
+    created.add_rule(PathBeneath::new(target, rights)).map_err(|error| bad(error.to_string()))
+}

@@ -1,0 +1,109 @@
+//! The sandbox around real processes.
+
+use std::fs;
+use std::net::TcpListener;
+
+use cxo_agent::sandbox::{Network, Sandbox, SandboxSupport, Without, probe};
+use cxo_agent::supervisor::Refusal;
+
+use crate::world::World;
+
+fn confined(world: &World, network: Network) -> Sandbox {
+    fs::create_dir_all(world.path("inside")).unwrap();
+    Sandbox::WorkspaceWrite {
+        writable: vec![world.path("inside")],
+        network,
+        without: Without::Refuse,
+    }
+}
+
+/// What the system has, or why the test says nothing here.
+fn abi() -> Option<u32> {
+    match probe() {
+        SandboxSupport::Landlock { abi } => Some(abi),
+        SandboxSupport::None { reason } => {
+            println!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+/// [G21] Writing works inside and is denied outside, also to what was started before.
+#[test]
+fn a_confined_process_writes_only_inside() {
+    let Some(abi) = abi() else { return };
+    let world = World::new();
+    fs::write(world.path("kept"), "kept").unwrap();
+    let mut spec = world.shell(
+        "confined",
+        "echo ok > inside/a && mkdir inside/d && mv inside/a inside/d/b && echo > /dev/null || exit 1
+         cat kept || exit 2
+         for try in 'echo x > outside' 'echo x > kept' 'rm kept' 'ln kept inside/l' 'mkdir outside' \
+             'mv kept inside/k' 'ln -s x outside'
+         do sh -c \"$try\" 2>/dev/null && { echo \"$try\"; exit 3; }
+         done
+         kill -0 $OTHER 2>/dev/null && echo signalled; exit 0",
+    );
+    spec.env.push(("OTHER".into(), std::process::id().to_string()));
+    spec.sandbox = confined(&world, Network::Allowed);
+    world.start(spec);
+    let exit = world.exit("confined");
+    let errors = fs::read_to_string(world.path("confined.err")).unwrap();
+    assert_eq!(
+        (exit.code, world.output("confined").contains("signalled")),
+        (Some(0), abi < 6),
+        "{errors}"
+    );
+    assert!(world.path("inside/d/b").exists() && !world.path("outside").exists());
+    assert_eq!(fs::read_to_string(world.path("kept")).unwrap(), "kept");
+}
+
+#[test]
+fn a_confined_process_connects_only_where_it_may() {
+    if abi().is_none_or(|abi| abi < 4) {
+        println!("skipped: TCP cannot be confined here");
+        return;
+    }
+    let world = World::new();
+    let open = TcpListener::bind("127.0.0.1:0").unwrap();
+    let shut = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [&open, &shut].map(|l| l.local_addr().unwrap().port());
+    let connect = "
+import socket, sys
+for port in sys.argv[1:]:
+    try: socket.create_connection(('127.0.0.1', int(port))); print('in')
+    except PermissionError: print('denied')
+";
+    let mut spec = world.shell("net", "");
+    spec.program = "python3".into();
+    spec.args = vec!["-c".into(), connect.into(), ports[0].to_string(), ports[1].to_string()];
+    spec.sandbox = confined(&world, Network::ConnectOnly(vec![ports[0]]));
+    world.start(spec);
+    assert_eq!(world.exit("net").code, Some(0));
+    assert_eq!(world.output("net"), "in\ndenied\n");
+}
+
+/// A program that is missing is refused before anything runs, in the sandbox too; a path that is
+/// missing from the policy lets nothing run.
+#[test]
+fn a_confinement_that_fails_runs_nothing() {
+    if abi().is_none() {
+        return;
+    }
+    let world = World::new();
+    let mut spec = world.shell("missing", "");
+    spec.program = "/nowhere/agent".into();
+    spec.sandbox = confined(&world, Network::Allowed);
+    world.start(spec);
+    assert!(matches!(world.refusal(), Refusal::NotStarted { .. }));
+    let mut spec = world.shell("policy", "echo ran");
+    spec.sandbox = Sandbox::WorkspaceWrite {
+        writable: vec![world.path("nowhere")],
+        network: Network::Allowed,
+        without: Without::Refuse,
+    };
+    world.start(spec);
+    assert_eq!(world.exit("policy").code, Some(126));
+    assert_eq!(world.output("policy"), "");
+    assert!(fs::read_to_string(world.path("policy.err")).unwrap().contains("nowhere"));
+}

@@ -1,0 +1,15 @@
+//! The `cxo` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cxo_cli::run(cxo_cli::Entry {
+        locate: cxo_daemon::locate,
+        doctor: cxo_daemon::doctor::examine,
+        config_show: cxo_daemon::config::show,
+        init: cxo_daemon::init::init,
+        run_daemon: cxo_daemon::daemon,
+        supervise: cxo_daemon::supervise,
+        confine: cxo_daemon::confine,
+    })
+}

@@ -1,0 +1,151 @@
+//! Plans and goals that a person brings: read with their limits, and refused with the place of
+//! what is wrong. Whether a plan can be carried out is the daemon's to judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use cxo_protocol::{Code, Plan, Problem, TaskId};
+
+/// The largest plan file: 10 000 tasks with long descriptions fit, and so does the request.
+const MAX_PLAN_BYTES: u64 = 15 << 20;
+
+/// The longest goal. A prompt of that size is more than any model reads.
+const MAX_GOAL_BYTES: u64 = 1 << 20;
+
+/// Reads a plan file.
+pub(crate) fn read(path: &Path) -> Result<Plan, Problem> {
+    let shown = path.display().to_string();
+    let bad = |why: String| {
+        Problem::new(
+            Code::BadPlanFile,
+            format!("the plan file {} cannot be used", crate::text::plain(&shown)),
+        )
+        .because(why)
+        .keeping("nothing was started")
+    };
+    let file = File::open(path).map_err(|error| bad(error.to_string()))?;
+    let text = limited(file, MAX_PLAN_BYTES)
+        .map_err(|error| bad(error.to_string()))?
+        .ok_or_else(|| bad(format!("it is larger than {} MiB", MAX_PLAN_BYTES >> 20)))?;
+    parse(&text).map_err(|fault| bad(format!("{}:{fault}", crate::text::plain(&shown))))
+}
+
+/// Reads a plan; the error is `LINE:COLUMN: FIELD: WHAT`.
+pub(crate) fn parse(text: &str) -> Result<Plan, String> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let plan: Plan = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.into_inner();
+        let said = inner.to_string();
+        let end = said.rfind(" at line ").unwrap_or(said.len());
+        let place = format!("{}:{}", inner.line(), inner.column());
+        match field.as_str() {
+            "." => format!("{place}: {}", &said[..end]),
+            field => format!("{place}: {field}: {}", &said[..end]),
+        }
+    })?;
+    reader
+        .end()
+        .map_err(|error| format!("{}:{}: text after the plan", error.line(), error.column()))?;
+    Ok(plan)
+}
+
+/// What can be seen to be wrong with a plan without asking anybody.
+pub(crate) fn faults(plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut known = BTreeSet::new();
+    for task in &plan.tasks {
+        if !known.insert(&task.id) {
+            found.push(format!("there are two tasks {}", task.id));
+        }
+    }
+    for task in &plan.tasks {
+        for need in task.depends_on.iter().filter(|need| !known.contains(need)) {
+            found.push(format!("{} needs {need}, which is not in the plan", task.id));
+        }
+    }
+    if found.is_empty() {
+        found.extend(cycle(plan).map(|ids| {
+            let names: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+            format!("tasks wait for each other: {}", names.join(" → "))
+        }));
+    }
+    found
+}
+
+/// Tasks that wait for each other, the first named again at the end.
+fn cycle(plan: &Plan) -> Option<Vec<&TaskId>> {
+    let needs: BTreeMap<&TaskId, &[TaskId]> =
+        plan.tasks.iter().map(|task| (&task.id, task.depends_on.as_slice())).collect();
+    let mut left: BTreeMap<&TaskId, usize> =
+        needs.iter().map(|(id, needs)| (*id, needs.len())).collect();
+    let mut dependents: BTreeMap<&TaskId, Vec<&TaskId>> = BTreeMap::new();
+    for (id, needed) in &needs {
+        for need in *needed {
+            dependents.entry(need).or_default().push(id);
+        }
+    }
+    let mut ready: Vec<&TaskId> =
+        left.iter().filter(|(_, left)| **left == 0).map(|(id, _)| *id).collect();
+    while let Some(id) = ready.pop() {
+        left.remove(id);
+        for next in dependents.get(id).into_iter().flatten() {
+            if let Some(count) = left.get_mut(next) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push(next);
+                }
+            }
+        }
+    }
+    // Whoever is left needs somebody who is left: following that must come back.
+    let mut at = *left.keys().next()?;
+    let mut path: Vec<&TaskId> = Vec::new();
+    loop {
+        if let Some(start) = path.iter().position(|id| *id == at) {
+            path.push(at);
+            return Some(path.split_off(start));
+        }
+        path.push(at);
+        at = needs.get(at)?.iter().find(|need| left.contains_key(need))?;
+    }
+}
+
+/// The goal as it was given, or from `input` where it is `-`.
+pub(crate) fn goal(given: &str, input: impl Read) -> Result<String, Problem> {
+    let bad = |message: String| {
+        Problem::new(Code::BadGoal, message)
+            .keeping("nothing was started")
+            .try_next("cxo run 'what is to be done'")
+    };
+    let limit = format!("the goal is longer than {} MiB", MAX_GOAL_BYTES >> 20);
+    let goal = if given == "-" {
+        limited(input, MAX_GOAL_BYTES)
+            .map_err(|error| bad(format!("the goal cannot be read from stdin: {error}")))?
+            .ok_or_else(|| bad(limit.clone()))?
+    } else {
+        given.to_owned()
+    };
+    if goal.len() as u64 > MAX_GOAL_BYTES {
+        return Err(bad(limit));
+    }
+    if goal.trim().is_empty() {
+        return Err(bad("the goal is empty".to_owned()));
+    }
+    Ok(goal)
+}
+
+/// All text, or nothing where there is more than `limit` bytes.
+fn limited(input: impl Read, limit: u64) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    input.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Ok(None);
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests;

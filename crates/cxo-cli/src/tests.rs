@@ -1,0 +1,5 @@
+//! Whole commands against a daemon that follows a script: what they write and how they end.
+
+mod fake_daemon;
+mod follow;
+mod usage;

@@ -1,0 +1,36 @@
+//! `cxo cancel`.
+
+use cxo_protocol::methods::method;
+use cxo_protocol::params::RunName;
+use cxo_protocol::view::StatusDocument;
+use cxo_protocol::{Exit, Problem};
+
+use crate::context::{Context, now};
+use crate::names::run_view;
+use crate::render::status;
+
+/// End a run; what landed stays
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cancel {
+    /// The run: its id, the beginning of its id, or `-` for the newest
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Show which run it would be, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Cancel {
+    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
+        let (mut client, _) = context.connect()?;
+        let view = if self.dry_run {
+            context.out.story("dry run: this run would be cancelled");
+            run_view(&mut client, &self.run)?
+        } else {
+            client.call::<method::RunCancel>(&RunName { run: self.run })?
+        };
+        let text = status::one(&view, &context.look, now());
+        context.answer(&text, &StatusDocument { v: 1, runs: vec![view] });
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,114 @@
+//! `cxo run --dry-run`: what would be, found out without a daemon and without starting anything.
+
+use cxo_protocol::params::Approve;
+use cxo_protocol::report::{ConfigReport, Health};
+use cxo_protocol::view::{RunView, RunWord, TaskView, TaskWord};
+use cxo_protocol::{Code, Exit, Plan, Problem, RunId, Timestamp, Usage};
+
+use super::Work;
+use crate::context::Context;
+use crate::plan_file;
+use crate::render::reports::{self, Origin};
+use crate::text::counted;
+
+/// Shows the plan or who would make it, the settings, and what stands in the way.
+pub(super) fn show(work: &Work, context: &mut Context<'_>) -> Result<Exit, Problem> {
+    let brief = work.brief(context, Approve::PlanOnly)?;
+    let directory = context.directory()?;
+    context.locate()?;
+    let config = (context.entry.config_show)(&directory, &work.settings())?;
+    let faults = brief.plan.as_ref().map(plan_file::faults).unwrap_or_default();
+    if !faults.is_empty() {
+        let problem = Problem::new(Code::BadPlan, "the plan cannot be carried out");
+        return Err(faults
+            .into_iter()
+            .fold(problem, Problem::because)
+            .keeping("nothing was started"));
+    }
+    let doctor = (context.entry.doctor)(&directory, &context.around.env);
+    let is_bad = doctor.items.iter().any(|item| item.health == Health::Bad);
+    let agent = setting(&config, "run.agent").unwrap_or_else(|| "codex".to_owned());
+    let mut text = match &brief.plan {
+        Some(plan) => {
+            let jobs = setting(&config, "run.jobs").and_then(|jobs| jobs.parse().ok());
+            let preview = preview(plan, &agent, jobs.unwrap_or(1))?;
+            crate::render::plan::table(&preview, &context.look)
+        }
+        None => format!(
+            "{agent} would be asked for a plan ({} of goal), which is then shown for a yes\n",
+            counted(brief.goal.len(), "byte")
+        ),
+    };
+    text.push_str("\nSettings\n");
+    text.push_str(&reports::config(&config, Origin::Shown));
+    let found: Vec<_> =
+        doctor.items.iter().filter(|item| item.health != Health::Good).cloned().collect();
+    if !found.is_empty() {
+        text.push('\n');
+        let found = cxo_protocol::report::DoctorReport { items: found };
+        text.push_str(&reports::doctor(&found, &context.look));
+    }
+    let document = serde_json::json!({
+        "v": 1, "goal": brief.goal, "plan": brief.plan, "config": config, "doctor": doctor,
+    });
+    context.answer(&text, &document);
+    context.out.story("dry run: nothing was started");
+    Ok(if is_bad { Exit::Failures } else { Exit::Ok })
+}
+
+fn setting(config: &ConfigReport, key: &str) -> Option<String> {
+    let entry = config.entries.iter().find(|entry| entry.key == key)?;
+    Some(entry.value.as_str().map_or_else(|| entry.value.to_string(), str::to_owned))
+}
+
+/// A plan as the run that it would be.
+pub(crate) fn preview(plan: &Plan, agent: &str, jobs: u32) -> Result<RunView, Problem> {
+    let id =
+        RunId::new("preview").map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let task = |task: &cxo_protocol::PlanTask| TaskView {
+        id: task.id.clone(),
+        title: task.title.clone(),
+        agent: task.agent.clone().unwrap_or_else(|| agent.to_owned()),
+        state: TaskWord::Waiting,
+        detail: None,
+        until: None,
+        needs: task.depends_on.clone(),
+        files: task.files.clone(),
+        estimate_minutes: task.estimate_minutes,
+        since: Timestamp(0),
+        started_at: None,
+        attempts: 0,
+        attempt: None,
+        thread: None,
+        used: Usage::default(),
+        change: None,
+        work: None,
+        commit: None,
+        receipts: Vec::new(),
+        kept: Vec::new(),
+        question: None,
+        failing_lines: Vec::new(),
+        activity: None,
+    };
+    Ok(RunView {
+        id,
+        goal: String::new(),
+        state: RunWord::Planned,
+        detail: None,
+        awaits: None,
+        started_at: Timestamp(0),
+        ended_at: None,
+        jobs,
+        base: String::new(),
+        base_commit: None,
+        target: None,
+        checks: Vec::new(),
+        summary: Some(plan.summary.clone()),
+        added_edges: Vec::new(),
+        used: Usage::default(),
+        result: None,
+        failure: None,
+        failing_lines: Vec::new(),
+        tasks: plan.tasks.iter().map(task).collect(),
+    })
+}

@@ -1,0 +1,136 @@
+//! `cxo task`.
+
+use clap::{Subcommand, ValueEnum};
+use cxo_protocol::client::Client;
+use cxo_protocol::methods::method;
+use cxo_protocol::params::{TaskAnswer, TaskName, TaskRetry};
+use cxo_protocol::view::RunView;
+use cxo_protocol::{Answer, Exit, Problem};
+
+use crate::context::{Context, now};
+use crate::names::{LAST, has_task, run_view, task_name};
+use crate::render::status;
+
+/// List, show, retry, skip, cancel tasks; answer their questions
+///
+/// A task is named `r7k2/t5`, or `t5` for a task of the newest run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Task {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the tasks of a run
+    List {
+        /// The run: its id, the beginning of its id, or `-` for the newest
+        #[arg(value_name = "RUN", default_value = LAST, hide_default_value = true)]
+        run: String,
+    },
+    /// Show all that is known of a task
+    Show {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: String,
+    },
+    /// Open a failed, blocked or cancelled task again
+    Retry {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: String,
+        /// What the agent should know
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Treat a task as done without a change, so that those which need it go on
+    Skip {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: String,
+    },
+    /// End a task; those that need it are blocked
+    Cancel {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: String,
+    },
+    /// Answer a task's question
+    Reply {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: String,
+        /// The answer
+        #[arg(value_name = "ANSWER")]
+        answer: Word,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Word {
+    /// Go on: take the resolution, or try again.
+    Yes,
+    /// Do not: the task fails.
+    No,
+}
+
+impl Task {
+    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
+        let (mut client, _) = context.connect()?;
+        match self.verb {
+            Verb::List { run } => {
+                let view = run_view(&mut client, &run)?;
+                let text = status::tasks(&view, &context.look, now());
+                let document = serde_json::json!({ "v": 1, "run": view.id, "tasks": view.tasks });
+                context.answer(&text, &document);
+            }
+            Verb::Show { task } => {
+                let (run, task) = task_name(&task);
+                let view = run_view(&mut client, &run)?;
+                show(context, &view, &task)?;
+            }
+            Verb::Retry { task, note } => {
+                let (run, task) = task_name(&task);
+                let params = TaskRetry { run, task: task.clone(), note };
+                let view = client.call::<method::TaskRetry>(&params)?;
+                changed(context, &view, &task)?;
+            }
+            Verb::Skip { task } => on::<method::TaskSkip>(context, &mut client, &task)?,
+            Verb::Cancel { task } => on::<method::TaskCancel>(context, &mut client, &task)?,
+            Verb::Reply { task, answer } => {
+                let (run, task) = task_name(&task);
+                let answer = match answer {
+                    Word::Yes => Answer::Yes,
+                    Word::No => Answer::No,
+                };
+                let params = TaskAnswer { run, task: task.clone(), answer };
+                let view = client.call::<method::TaskReply>(&params)?;
+                changed(context, &view, &task)?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn on<M>(context: &mut Context<'_>, client: &mut Client, task: &str) -> Result<(), Problem>
+where
+    M: cxo_protocol::methods::Method<Params = TaskName, Reply = RunView>,
+{
+    let (run, task) = task_name(task);
+    let view = client.call::<M>(&TaskName { run, task: task.clone() })?;
+    changed(context, &view, &task)
+}
+
+fn changed(context: &mut Context<'_>, view: &RunView, task: &str) -> Result<(), Problem> {
+    show(context, view, task)?;
+    context.out.story(&format!("run {} goes on: cxo wait {}", view.id, view.id));
+    Ok(())
+}
+
+fn show(context: &mut Context<'_>, view: &RunView, task: &str) -> Result<(), Problem> {
+    let task = has_task(view, task)?;
+    let text = status::task(view, task, &context.look, now());
+    context.answer(&text, &serde_json::json!({ "v": 1, "run": view.id, "task": task }));
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `cxo wait`.
+
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use cxo_protocol::client::Client;
+use cxo_protocol::{Exit, Problem};
+
+use crate::context::Context;
+use crate::names::{LAST, run_view};
+use crate::watch::{Following, Until, follow};
+
+/// Wait until a run is done or needs somebody
+///
+/// On a terminal the run is shown as it goes. Exit code 0 when it ended well, 1 when it ended with
+/// failures, 3 when nothing goes on until a person acts, 75 when the time was over first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wait {
+    /// The run: its id, the beginning of its id, or `-` for the newest
+    #[arg(value_name = "RUN", default_value = LAST, hide_default_value = true)]
+    run: String,
+    /// Until its end, or until it first needs a person
+    #[arg(long, value_name = "WHAT", default_value = "done")]
+    until: Awaited,
+    /// At the longest: `90s`, `10m`, `2h`
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    timeout: Option<Duration>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Awaited {
+    /// Its end, or that nothing goes on until a person acts.
+    Done,
+    /// Also a question while other tasks go on.
+    NeedsMe,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let count: u64 = text[..digits].parse().map_err(|_| "a number and s, m or h".to_owned())?;
+    let seconds = match &text[digits..] {
+        "s" | "" => count,
+        "m" => count.saturating_mul(60),
+        "h" => count.saturating_mul(3600),
+        _ => return Err("a number and s, m or h".to_owned()),
+    };
+    Ok(Duration::from_secs(seconds))
+}
+
+impl Wait {
+    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
+        let (mut calls, at) = context.connect()?;
+        let run = run_view(&mut calls, &self.run)?.id;
+        let until = match self.until {
+            Awaited::Done => Until::Ended,
+            Awaited::NeedsMe => Until::NeedsPerson,
+        };
+        // A time limit beyond what the clock can say is none.
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let pushes = Client::connect(&at.socket)?;
+        let following =
+            Following { until, deadline, is_quiet: true, ..Following::run(run, at.socket) };
+        follow(context, following, calls, pushes)
+    }
+}

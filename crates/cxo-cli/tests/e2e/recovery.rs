@@ -1,0 +1,147 @@
+//! kill -9 of one thing in the middle: the next command goes on, and nothing is done twice.
+
+use std::time::Duration;
+
+use cxo_testkit::agent::{AgentWitness, Moment};
+use cxo_testkit::model::WitnessEntry;
+
+use crate::plans::{acts, plan, script, task, write, writes};
+use crate::processes::{Victim, kill};
+use crate::world::{Setting, World};
+
+/// Wide enough for a loaded machine; only a hang takes so long.
+const SAFETY_NET: Duration = Duration::from_secs(90);
+
+/// A first task that has landed, a second whose agent waits for a gate in its second step.
+fn held_world() -> World {
+    let scripts = [
+        writes("first", "first.txt", "x\n"),
+        script(
+            "held",
+            &format!(
+                "{}, {{ run = \"echo once >> log.txt\" }}, {{ say = \"Done.\", gate = \"go\" }}",
+                write("held.txt", "x\n")
+            ),
+        ),
+        writes("last", "last.txt", "x\n"),
+    ];
+    let world = Setting::codex(scripts.concat()).check("true").build();
+    let tasks = [
+        task("first", &["first.txt"], &[]),
+        task("held", &["held.txt"], &["first"]),
+        task("last", &["last.txt"], &["held"]),
+    ];
+    let file = world.plan(&plan(&tasks));
+    assert_eq!(world.cxo(&["run", "--plan", &file, "--yes", "--detach"]).code, 0);
+    let at_gate = |it: &WitnessEntry| it.script.as_deref() == Some("held") && it.step == 3;
+    world.model().wait_for(SAFETY_NET, at_gate).unwrap();
+    world
+}
+
+/// Waits until the agent is back at the gate on the same thread. Before that the old one may still
+/// be there, and with the gate open it would end its turn without anybody to see it.
+fn is_resumed(world: &World) {
+    let again = |it: &WitnessEntry| it.script.as_deref() == Some("held") && it.prompts == 2;
+    world.model().wait_for(SAFETY_NET, again).unwrap();
+}
+
+fn ends_well(world: &World) {
+    world.model().open_gate("go");
+    assert_eq!(world.cxo(&["wait"]).code, 0);
+    let run = world.run();
+    assert_eq!(run.ids("merged"), ["first", "held", "last"]);
+    // What the agent had done before is not done again.
+    assert_eq!(world.result(&run, "log.txt"), "once");
+    world.check(&run);
+}
+
+/// The agent outlives the daemon and is taken up by the next one. [G1] [G2]
+#[test]
+fn a_killed_daemon_is_followed_by_one_that_goes_on() {
+    let world = held_world();
+    assert!(kill(world.daemon().unwrap()));
+    assert_eq!(world.cxo(&["daemon", "status"]).code, 6);
+    ends_well(&world);
+    let threads: Vec<_> = world.model().witness().into_iter().map(|it| it.thread).collect();
+    let distinct: std::collections::BTreeSet<_> = threads.iter().collect();
+    assert_eq!(distinct.len(), 3);
+}
+
+/// With the supervisor its agents end, and are resumed on their threads.
+#[test]
+fn a_killed_supervisor_costs_no_work() {
+    let world = held_world();
+    assert!(kill(world.supervisor().unwrap()));
+    is_resumed(&world);
+    ends_well(&world);
+}
+
+#[test]
+fn a_killed_agent_is_resumed_on_its_thread() {
+    let world = held_world();
+    let agents = world.victims(Victim::Agent);
+    assert!(!agents.is_empty());
+    for agent in agents {
+        kill(agent);
+    }
+    is_resumed(&world);
+    ends_well(&world);
+}
+
+/// Both at once: by the next start at the latest nothing of the old is left. [G13]
+#[test]
+fn daemon_and_supervisor_die_together() {
+    let world = held_world();
+    let (daemon, supervisor) = (world.daemon().unwrap(), world.supervisor().unwrap());
+    assert!(kill(daemon));
+    assert!(kill(supervisor));
+    assert_eq!(world.cxo(&["daemon", "start"]).code, 0);
+    is_resumed(&world);
+    ends_well(&world);
+}
+
+/// Twenty restarts with living agents: at no moment are there two of one task. [G2]
+#[test]
+fn agents_are_never_doubled_by_restarts() {
+    const AGENTS: usize = 4;
+    const RESTARTS: usize = 5;
+    let world = Setting::command().check("true").build();
+    let gates = world.root().join("gates");
+    std::fs::create_dir(&gates).unwrap();
+    let ids: Vec<String> = (0..AGENTS).map(|n| format!("t{n}")).collect();
+    let tasks: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let up = gates.join(format!("{id}.up"));
+            let go = gates.join("go");
+            acts(
+                id,
+                &format!(
+                    "write {} x\nwait-for {}\nwrite {id}.txt x\\n",
+                    up.display(),
+                    go.display()
+                ),
+                &[],
+            )
+        })
+        .collect();
+    let file = world.plan(&plan(&tasks));
+    let mut run = world.follow(&["run", "--plan", &file, "--yes", "-j", "4"]);
+    for _ in 0..AGENTS {
+        run.until(|event| event["type"] == "attempt.started");
+    }
+    for _ in 0..RESTARTS {
+        assert!(kill(world.daemon().unwrap()));
+        assert_eq!(world.cxo(&["daemon", "start"]).code, 0);
+    }
+    std::fs::write(gates.join("go"), "").unwrap();
+    assert_eq!(world.cxo(&["wait"]).code, 0);
+    let seen = world.run();
+    assert_eq!(seen.ids("merged"), ids);
+    let lines = AgentWitness::at(&world.witness()).lines().unwrap();
+    assert!(lines.iter().all(|line| line.moment != Moment::Overlap), "{lines:#?}");
+    let starts = lines.iter().filter(|line| line.moment == Moment::Start).count();
+    assert_eq!(starts, AGENTS, "living agents are adopted, not started anew");
+    drop(run.end());
+    world.check(&seen);
+}

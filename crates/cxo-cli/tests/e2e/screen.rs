@@ -1,0 +1,121 @@
+//! The live view in a real terminal: `cxo run` in tmux, 80 columns and 24 lines, with keys typed.
+//!
+//! What the screen shows is read from tmux as it comes, over a pipe: nothing is polled.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::world::{Setting, World};
+
+/// A terminal of a world's user, on a tmux server of its own.
+struct Terminal {
+    socket: PathBuf,
+    bytes: BufReader<File>,
+    seen: Vec<u8>,
+}
+
+impl Terminal {
+    /// Opens a terminal whose shell has the world's environment.
+    fn open(world: &World) -> Self {
+        let socket = world.root().join("r").join("tmux.sock");
+        let pipe = world.root().join("screen.fifo");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let shell = world.command(&[]);
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(&socket).args(["-f", "/dev/null", "new-session", "-d"]);
+        tmux.args(["-x", "80", "-y", "24", "env", "-i", "TERM=screen", "PS1=$ ", "LC_ALL=C.UTF-8"]);
+        for (name, value) in shell.get_envs() {
+            let value = value.unwrap_or_default().to_str().unwrap();
+            tmux.arg(format!("{}={value}", name.to_str().unwrap()));
+        }
+        tmux.args(["sh"]).current_dir(world.repo());
+        assert!(tmux.status().unwrap().success(), "tmux is needed: apt-get install tmux");
+        let into = format!("exec cat > {}", pipe.display());
+        let this = |socket: &PathBuf, args: &[&str]| {
+            assert!(
+                Command::new("tmux").arg("-S").arg(socket).args(args).status().unwrap().success()
+            );
+        };
+        this(&socket, &["pipe-pane", "-O", &into]);
+        // Opening waits for the other side, which the pane's pipe is.
+        let bytes = BufReader::new(File::open(&pipe).unwrap());
+        Self { socket, bytes, seen: Vec::new() }
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let out = Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn type_keys(&self, keys: &[&str]) {
+        let mut args = vec!["send-keys"];
+        args.extend(keys);
+        self.tmux(&args);
+    }
+
+    /// Reads what the terminal is sent until this text was among it.
+    fn until(&mut self, text: &str) {
+        let mut byte = [0];
+        let mut since = Vec::new();
+        while !since.ends_with(text.as_bytes()) {
+            let read = self.bytes.read(&mut byte).unwrap();
+            assert_eq!(read, 1, "the terminal was closed: {}", String::from_utf8_lossy(&self.seen));
+            since.push(byte[0]);
+            self.seen.push(byte[0]);
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").status();
+    }
+}
+
+/// [D1] Plan, yes, live view, leave, come back: the run does not notice.
+#[test]
+fn a_person_starts_a_run_leaves_and_comes_back() {
+    let world = Setting::command().check("test -f README.md").build();
+    let go = world.root().join("tmp").join("go");
+    let plan = world.plan(&json!({
+        "summary": "Two notes.",
+        "tasks": [
+            { "id": "first", "title": "Write the first note",
+              "description": format!("```cxo-script\nwait-for {}\nwrite a.txt one\n```", go.display()) },
+            { "id": "second", "title": "Write the second note", "depends_on": ["first"],
+              "description": "```cxo-script\nwrite b.txt two\n```" },
+        ]
+    }));
+    let mut terminal = Terminal::open(&world);
+    let cxo = env!("CARGO_BIN_EXE_cxo");
+    terminal.type_keys(&[&format!("{cxo} run --plan {plan}; echo left=$?"), "Enter"]);
+    terminal.until("Run these commands?");
+    // Off it goes: first the commands that the repository brings, then the plan.
+    terminal.type_keys(&["y"]);
+    terminal.until("Start with");
+    terminal.type_keys(&["y"]);
+    terminal.until("q leave");
+    let shown = terminal.shown();
+    assert!(shown.contains("first") && shown.contains("0/2 merged"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    terminal.type_keys(&["q"]);
+    terminal.until("left=0");
+    assert_eq!(world.run().state(), "running");
+    fs::write(&go, "").unwrap();
+    let waited = world.cxo(&["wait", "-"]);
+    assert_eq!(waited.code, 0, "{}", waited.stderr);
+    let run = world.run();
+    assert_eq!(run.ids("merged"), ["first", "second"]);
+    drop(terminal);
+    world.check(&run);
+}

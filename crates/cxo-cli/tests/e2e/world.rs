@@ -1,0 +1,422 @@
+//! A repository with all that is around it: its user's home, the model that its agents ask, and
+//! the command under test. Everything lies below one directory and ends with it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cxo_testkit::codex_program;
+use cxo_testkit::invariants::{Landed, ProcessMark, Scene, UserTree, ViolationKind, check};
+use cxo_testkit::model::{ScriptedModel, Scripts};
+use rustix::event::Timespec;
+use serde_json::Value;
+
+use crate::following::Following;
+use crate::processes::{Victim, is_gone_within, kill};
+
+/// How long a process may live on after it was to end. [G13]
+const GONE_WITHIN: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// What a world is made of. Every part has a default.
+#[derive(Default)]
+pub(crate) struct Setting {
+    scripts: Option<String>,
+    checks: Vec<String>,
+    run_config: String,
+    config: String,
+    files: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// See the module.
+pub(crate) struct World {
+    root: tempfile::TempDir,
+    model: Option<ScriptedModel>,
+    before: UserTree,
+    children: AtomicU32,
+}
+
+impl Setting {
+    /// Real Codex, thinking by these scripts.
+    pub(crate) fn codex(scripts: impl Into<String>) -> Self {
+        Self { scripts: Some(scripts.into()), ..Self::default() }
+    }
+
+    /// The scripted command agent, which does what stands in its task's description.
+    pub(crate) fn command() -> Self {
+        Self::default()
+    }
+
+    /// A check of the repository.
+    pub(crate) fn check(mut self, line: &str) -> Self {
+        self.checks.push(line.to_owned());
+        self
+    }
+
+    /// Lines for `[run]` in the repository's configuration.
+    pub(crate) fn run_config(mut self, lines: &str) -> Self {
+        self.run_config.push_str(lines);
+        self.run_config.push('\n');
+        self
+    }
+
+    /// Further tables for the repository's configuration.
+    pub(crate) fn config(mut self, lines: &str) -> Self {
+        self.config.push_str(lines);
+        self.config.push('\n');
+        self
+    }
+
+    /// A committed file.
+    pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.push((path.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// Makes it. One test has one world; several side by side do not meet.
+    pub(crate) fn build(self) -> World {
+        let root = tempfile::Builder::new()
+            .prefix("w")
+            .rand_bytes(5)
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        let path = root.path();
+        for folder in ["home", "config/codex-orch", "state", "tmp", "repo/.codex-orch"] {
+            fs::create_dir_all(path.join(folder)).unwrap();
+        }
+        fs::DirBuilder::new().mode(0o700).create(path.join("r")).unwrap();
+        let model = self
+            .scripts
+            .as_ref()
+            .map(|text| ScriptedModel::start(Scripts::from_toml(text).unwrap()).unwrap());
+        let user_config = match &model {
+            Some(model) => codex_config(&model.url()),
+            None => command_config(path),
+        };
+        fs::write(path.join("config/codex-orch/config.toml"), user_config).unwrap();
+        let repo = path.join("repo");
+        let checks = serde_json::to_string(&self.checks).unwrap();
+        let config = format!("[run]\nchecks = {checks}\n{}\n{}", self.run_config, self.config);
+        fs::write(repo.join(".codex-orch/config.toml"), config).unwrap();
+        fs::write(repo.join("README.md"), "A repository for a test.\n").unwrap();
+        for (name, content) in &self.files {
+            let file = repo.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, content).unwrap();
+        }
+        git(&repo, &["init", "-q", "-b", "main"]);
+        git(&repo, &["config", "user.name", "User"]);
+        git(&repo, &["config", "user.email", "user@example.org"]);
+        git(&repo, &["add", "-A"]);
+        git(&repo, &["commit", "-q", "-m", "base"]);
+        let before = UserTree::of(&repo).unwrap();
+        World { root, model, before, children: AtomicU32::new(0) }
+    }
+}
+
+fn codex_config(url: &str) -> String {
+    let program = codex_program().unwrap();
+    let program = program.to_str().unwrap();
+    let provider = format!(
+        "model_providers.scripted={{name=\"scripted\",base_url=\"{url}\",wire_api=\"responses\",env_key=\"CXO_SCRIPTED_KEY\",\
+         request_max_retries=1,stream_max_retries=1,stream_idle_timeout_ms=60000}}"
+    );
+    format!(
+        "[agents.codex]\nkind = \"codex\"\nprogram = {program:?}\nmodel = \"gpt-5.5\"\n\
+         args = [\"-c\", \"model_provider=scripted\", \"-c\", '{provider}']\n\
+         env = {{ CXO_SCRIPTED_KEY = \"costs-nothing\" }}\n"
+    )
+}
+
+fn command_config(root: &Path) -> String {
+    let (program, witness) = (scripted_agent(), root.join("witness.jsonl"));
+    let (program, witness) = (program.to_str().unwrap(), witness.to_str().unwrap());
+    // Without a sandbox, because the witness log lies outside of every workspace.
+    format!(
+        "[run]\nagent = \"scripted\"\n[agents.scripted]\nkind = \"command\"\nprogram = {program:?}\n\
+         args = [\"{{prompt_file}}\", \"{{task_file}}\", \"{{workspace}}\"]\nsandbox = \"none\"\n\
+         env = {{ CXO_WITNESS = {witness:?} }}\n"
+    )
+}
+
+/// The scripted agent lies beside the command under test; building only this crate does not make it.
+fn scripted_agent() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_cxo")).with_file_name("cxo-scripted-agent");
+    if !beside.is_file() {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "-p",
+                "cxo-testkit",
+                "--bin",
+                "cxo-scripted-agent",
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.unwrap().success());
+    }
+    assert!(beside.is_file(), "{} is not there", beside.display());
+    beside
+}
+
+/// Runs git with no configuration but the repository's.
+pub(crate) fn git(repository: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(repository)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "git {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+impl World {
+    /// The user's repository.
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.root.path().join("repo")
+    }
+
+    /// Everything of this world lies below it.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.repo().join(".git/codex-orch")
+    }
+
+    pub(crate) fn hub(&self) -> PathBuf {
+        self.state().join("hub")
+    }
+
+    /// The log that scripted command agents write.
+    pub(crate) fn witness(&self) -> PathBuf {
+        self.root.path().join("witness.jsonl")
+    }
+
+    pub(crate) fn model(&self) -> &ScriptedModel {
+        self.model.as_ref().unwrap()
+    }
+
+    /// What the user did since the world was made is theirs, too.
+    pub(crate) fn user_worked(&mut self) {
+        self.before = UserTree::of(&self.repo()).unwrap();
+    }
+
+    /// Puts a plan file beside the repository.
+    pub(crate) fn plan(&self, plan: &Value) -> String {
+        let number = self.children.fetch_add(1, Ordering::Relaxed);
+        let path = self.root.path().join(format!("plan-{number}.json"));
+        fs::write(&path, serde_json::to_string_pretty(plan).unwrap()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The command with a user's environment and no terminal.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let at = |name: &str| self.root.path().join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cxo"));
+        command
+            .args(arguments)
+            .current_dir(self.repo())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", at("home"))
+            .env("XDG_CONFIG_HOME", at("config"))
+            .env("XDG_STATE_HOME", at("state"))
+            .env("XDG_RUNTIME_DIR", at("r"))
+            .env("TMPDIR", at("tmp"))
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) fn cxo(&self, arguments: &[&str]) -> Said {
+        // Files and not pipes: a daemon that a command starts must not hold its output open.
+        let number = self.children.fetch_add(1, Ordering::Relaxed);
+        let file = |stream: &str| self.root.path().join(format!("{number}.{stream}"));
+        let (out, err) = (file("out"), file("err"));
+        let status = self
+            .command(arguments)
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap())
+            .status()
+            .unwrap();
+        let said = Said {
+            code: status.code().unwrap_or(-1),
+            stdout: fs::read_to_string(&out).unwrap(),
+            stderr: fs::read_to_string(&err).unwrap(),
+        };
+        eprintln!("$ cxo {}\n{}{}= {}", arguments.join(" "), said.stdout, said.stderr, said.code);
+        said
+    }
+
+    /// Runs the command, which has to go well, for its JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["--format", "json"]);
+        let said = self.cxo(&all);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        serde_json::from_str(&said.stdout).unwrap()
+    }
+
+    /// Starts the command and follows its jsonl lines.
+    pub(crate) fn follow(&self, arguments: &[&str]) -> Following {
+        let number = self.children.fetch_add(1, Ordering::Relaxed);
+        let mut all = arguments.to_vec();
+        all.extend(["--format", "jsonl"]);
+        Following::start(self.command(&all), self.root.path().join(format!("{number}.err")))
+    }
+
+    /// The newest run with its tasks.
+    pub(crate) fn run(&self) -> RunSeen {
+        self.run_named("-")
+    }
+
+    pub(crate) fn run_named(&self, run: &str) -> RunSeen {
+        RunSeen(self.json(&["status", run])["runs"][0].clone())
+    }
+
+    /// Lets the daemon go and looks at everything that is left. `run` is the one whose landings
+    /// have to be on its result branch.
+    pub(crate) fn check(&self, run: &RunSeen) {
+        let tasks = run.ids("merged");
+        let landed = Landed {
+            repository: self.repo(),
+            target: format!("refs/heads/result-{}", run.id()),
+            run: run.id().to_owned(),
+            tasks: tasks.clone(),
+        };
+        self.check_with((!tasks.is_empty()).then_some(landed));
+        self.trees_are_proven(run);
+    }
+
+    /// The same without landings.
+    pub(crate) fn check_unlanded(&self) {
+        self.check_with(None);
+    }
+
+    fn check_with(&self, landed: Option<Landed>) {
+        assert_eq!(self.cxo(&["daemon", "stop", "--end-agents"]).code, 0);
+        for agent in self.victims(Victim::Agent) {
+            assert!(is_gone_within(agent, &GONE_WITHIN), "process {agent} lives on");
+        }
+        let supervisor = fs::read_to_string(self.state().join("supervisor/id")).ok();
+        let processes = supervisor.map(|id| ProcessMark {
+            name: "CXO_EFFECT".to_owned(),
+            beside: Some(format!("CXO_SUPERVISOR={}", id.trim())),
+        });
+        let scene = Scene {
+            hub: self.hub(),
+            state_dir: self.state(),
+            database: self.state().join("state.db"),
+            user: Some((self.repo(), self.before.clone())),
+            landed,
+            processes,
+        };
+        let mut violations = check(&scene).unwrap();
+        // What a killed agent left in its private home is the agent's, and goes with the run.
+        violations
+            .retain(|it| it.kind != ViolationKind::TemporaryFile || !it.found.contains("/homes/"));
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+
+    /// [G8]: each landed commit has the tree that its receipts name.
+    fn trees_are_proven(&self, run: &RunSeen) {
+        for task in run.tasks().iter().filter(|task| task["state"] == "merged") {
+            let tree = format!("{}^{{tree}}", task["commit"].as_str().unwrap());
+            let landed = git(&self.hub(), &["rev-parse", &tree]);
+            for receipt in task["receipts"].as_array().unwrap() {
+                assert_eq!(receipt["tree"], landed.as_str(), "{task}");
+            }
+        }
+    }
+
+    /// A file of the result branch.
+    pub(crate) fn result(&self, run: &RunSeen, path: &str) -> String {
+        git(&self.repo(), &["show", &format!("result-{}:{path}", run.id())])
+    }
+
+    /// Which files the result branch has.
+    pub(crate) fn result_files(&self, run: &RunSeen) -> Vec<String> {
+        let branch = format!("result-{}", run.id());
+        let listed = git(&self.repo(), &["ls-tree", "-r", "--name-only", &branch]);
+        let theirs =
+            listed.lines().filter(|name| !name.starts_with(".codex-orch/") && *name != "README.md");
+        theirs.map(str::to_owned).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A test that failed must not leave a daemon behind that holds the next one's processor.
+        if self.root.path().join("repo/.git/codex-orch").exists() {
+            drop(
+                self.command(&["daemon", "stop", "--end-agents"])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status(),
+            );
+        }
+        // See `storm`: what carries no marker is nobody's to end but ours.
+        for left in self.victims(Victim::Anything) {
+            eprintln!("left over: process {left}");
+            kill(left);
+        }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.state().join("daemon.log")).unwrap_or_default();
+            let end = log.len().saturating_sub(20_000);
+            eprintln!("daemon.log:\n{}", log.get(end..).unwrap_or(&log));
+            self.root.disable_cleanup(true);
+            eprintln!("kept: {}", self.root.path().display());
+        }
+    }
+}
+
+/// A run as `cxo status` shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct RunSeen(pub(crate) Value);
+
+impl RunSeen {
+    pub(crate) fn id(&self) -> &str {
+        self.0["id"].as_str().unwrap()
+    }
+
+    pub(crate) fn state(&self) -> &str {
+        self.0["state"].as_str().unwrap()
+    }
+
+    pub(crate) fn tasks(&self) -> &[Value] {
+        self.0["tasks"].as_array().unwrap()
+    }
+
+    pub(crate) fn task(&self, id: &str) -> &Value {
+        self.tasks().iter().find(|task| task["id"] == id).unwrap()
+    }
+
+    pub(crate) fn word(&self, id: &str) -> &str {
+        self.task(id)["state"].as_str().unwrap()
+    }
+
+    /// The tasks in a state, in plan order.
+    pub(crate) fn ids(&self, state: &str) -> Vec<String> {
+        let there = self.tasks().iter().filter(|task| task["state"] == state);
+        there.map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+    }
+}

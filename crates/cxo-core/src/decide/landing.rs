@@ -1,0 +1,205 @@
+//! What follows when a step of a landing ends: merge, resolution, checks, the move of the target.
+
+use cxo_protocol::{
+    AttemptEnd, CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, Outcome, QuestionId,
+    Receipt, Resolution, TaskFailure, Unchanged, Usage, event::Topic,
+};
+
+use crate::landing::{Landing, Step};
+use crate::limits;
+use crate::run::{Run, TaskIndex};
+use crate::task::{Task, TaskState};
+
+/// A landing and whose it is.
+struct At<'a> {
+    run: &'a Run,
+    index: TaskIndex,
+    task: &'a Task,
+    landing: &'a Landing,
+}
+
+/// The events that an outcome leads to; `None` if the landing is not where it belongs.
+pub(super) fn finished(run: &Run, index: TaskIndex, outcome: &Outcome) -> Option<Vec<Event>> {
+    let task = run.at(index);
+    let TaskState::Landing(landing) = &task.state else {
+        let Outcome::Broken { message } = outcome else { return None };
+        return attempt_broken(run, index, message);
+    };
+    let at = At { run, index, task, landing };
+    match outcome {
+        Outcome::Merged { commit, tree } => Some(at.merged(commit, tree)),
+        Outcome::AlreadyThere => Some(vec![
+            at.ended(LandingEnd::Empty),
+            Event::TaskUnchanged { task: at.id(), why: Unchanged::AlreadyLanded },
+        ]),
+        Outcome::Conflicted { commit, files } => Some(vec![Event::LandingConflicted {
+            task: at.id(),
+            landing: landing.id.clone(),
+            commit: commit.clone(),
+            files: files.clone(),
+        }]),
+        Outcome::Resolved { end, usage } => at.resolved(end, usage),
+        Outcome::Checked { receipts } => at.checked(receipts),
+        Outcome::Advanced => at.advanced(),
+        Outcome::Moved { actual } => Some(at.moved(actual.as_ref())),
+        Outcome::Broken { message } => Some(at.broken(message)),
+        Outcome::Prepared { .. }
+        | Outcome::Planned { .. }
+        | Outcome::Attempted { .. }
+        | Outcome::Published(_) => None,
+    }
+}
+
+/// An attempt whose executor failed before it could say anything else.
+fn attempt_broken(run: &Run, index: TaskIndex, message: &str) -> Option<Vec<Event>> {
+    let end = AttemptEnd::Broken { message: message.to_owned() };
+    let report = super::attempt::Report { end: &end, usage: &Usage::default(), thread: None };
+    super::attempt::finished(run, index, &report, cxo_protocol::Timestamp(0))
+}
+
+impl At<'_> {
+    fn id(&self) -> cxo_protocol::TaskId {
+        self.task.spec.id.clone()
+    }
+
+    fn ended(&self, end: LandingEnd) -> Event {
+        Event::LandingEnded { task: self.id(), landing: self.landing.id.clone(), end }
+    }
+
+    /// With nothing to run the merge goes on at once, with no receipt to show.
+    fn merged(&self, commit: &cxo_protocol::CommitId, tree: &cxo_protocol::TreeId) -> Vec<Event> {
+        let landing = self.landing.id.clone();
+        let mut events = vec![Event::LandingMerged {
+            task: self.id(),
+            landing: landing.clone(),
+            commit: commit.clone(),
+            tree: tree.clone(),
+        }];
+        if self.run.landing_checks().is_empty() {
+            events.push(Event::LandingChecked { task: self.id(), landing, receipts: Vec::new() });
+        }
+        events
+    }
+
+    /// Green means: every check that is asked for passed on exactly this tree.
+    fn checked(&self, receipts: &[Receipt]) -> Option<Vec<Event>> {
+        let Step::Verifying { commit, tree } = &self.landing.step else { return None };
+        if !super::prove(receipts, &self.run.landing_checks(), tree) {
+            return None;
+        }
+        let red = receipts.iter().find(|receipt| !receipt.passed());
+        let mut events = vec![Event::LandingChecked {
+            task: self.id(),
+            landing: self.landing.id.clone(),
+            receipts: receipts.to_vec(),
+        }];
+        if let Some(red) = red {
+            let feedback = Feedback::ChecksFailed {
+                command: red.command.clone(),
+                lines: red.failing_lines.clone(),
+            };
+            events.push(self.ended(LandingEnd::Red));
+            if self.task.counts.retries < self.run.options.retries {
+                let onto = Some(commit.clone());
+                events.push(Event::TaskRetried { task: self.id(), feedback, onto });
+            } else {
+                self.fail(super::attempt::last_word(feedback), &mut events);
+            }
+        }
+        Some(events)
+    }
+
+    fn advanced(&self) -> Option<Vec<Event>> {
+        let Step::Advancing { commit } = &self.landing.step else { return None };
+        Some(vec![Event::TaskMerged {
+            task: self.id(),
+            landing: self.landing.id.clone(),
+            commit: commit.clone(),
+        }])
+    }
+
+    /// A target that is where it should go was moved by this very step, whose report got lost.
+    fn moved(&self, actual: Option<&CommitId>) -> Vec<Event> {
+        if let Step::Advancing { commit } = &self.landing.step
+            && actual == Some(commit)
+        {
+            return self.advanced().unwrap_or_default();
+        }
+        let mut events = vec![self.ended(LandingEnd::Moved)];
+        if self.run.cancelled_at.is_some() {
+            events.push(Event::TaskCancelled { task: self.id() });
+            super::block_dependents(self.run, self.index, &mut events);
+        } else if self.task.counts.moves < limits::MOVES {
+            events.push(Event::TaskQueued { task: self.id(), work: self.landing.work.clone() });
+        } else {
+            let message = "the target in the hub is not where this run left it; \
+                           somebody else writes to the hub"
+                .to_owned();
+            self.fail(TaskFailure::Broken { message }, &mut events);
+        }
+        events
+    }
+
+    fn broken(&self, message: &str) -> Vec<Event> {
+        let message = message.to_owned();
+        let mut events = vec![self.ended(LandingEnd::Broken { message: message.clone() })];
+        self.fail(TaskFailure::Broken { message }, &mut events);
+        events
+    }
+
+    fn resolved(&self, end: &Result<Resolution, String>, usage: &Usage) -> Option<Vec<Event>> {
+        let Step::Resolving { files, claim, .. } = &self.landing.step else { return None };
+        let attempt = claim.as_ref()?.attempt.clone();
+        let mut events = vec![Event::AttemptEnded {
+            task: self.id(),
+            attempt,
+            end: match end {
+                Ok(made) => {
+                    AttemptEnd::Finished { work: made.work.clone(), message: String::new() }
+                }
+                Err(why) => AttemptEnd::Broken { message: why.clone() },
+            },
+            usage: *usage,
+        }];
+        match end {
+            Ok(made) => self.take_resolution(made, &mut events),
+            Err(why) => {
+                events.push(self.ended(LandingEnd::Conflict { why: why.clone() }));
+                self.fail(conflict(files, why), &mut events);
+            }
+        }
+        Some(events)
+    }
+
+    /// A resolution that keeps everything takes the place of the work. One that drops lines of
+    /// either side is a person's to take or to refuse.
+    fn take_resolution(&self, made: &Resolution, events: &mut Vec<Event>) {
+        let dropped: Vec<Kept> = made.kept.iter().filter(|k| k.drops_lines()).cloned().collect();
+        events.push(self.ended(LandingEnd::Resolved { kept: made.kept.clone() }));
+        events.push(if dropped.is_empty() {
+            Event::TaskQueued { task: self.id(), work: made.work.clone() }
+        } else {
+            Event::QuestionAsked {
+                task: self.id(),
+                question: QuestionId::of(
+                    &self.run.id,
+                    &self.task.spec.id,
+                    self.task.counts.questions + 1,
+                ),
+                topic: Topic::DroppedLines { work: made.work.clone(), kept: dropped },
+            }
+        });
+    }
+
+    fn fail(&self, failure: TaskFailure, events: &mut Vec<Event>) {
+        events.push(Event::TaskFailed { task: self.id(), failure });
+        super::block_dependents(self.run, self.index, events);
+    }
+}
+
+fn conflict(files: &[ConflictedFile], why: &str) -> TaskFailure {
+    TaskFailure::Conflict {
+        files: files.iter().map(|file| file.path.clone()).collect(),
+        why: why.to_owned(),
+    }
+}

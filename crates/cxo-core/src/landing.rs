@@ -1,0 +1,98 @@
+//! Landings: one work on its way into the target, step by step. The target only ever moves to a
+//! commit whose exact tree passed the checks, and only from where the merge was made.
+
+use cxo_protocol::{
+    Action, CommitId, Conflict, ConflictedFile, EffectId, LandingId, Merge, TreeId, Work,
+};
+
+use crate::claim::Claim;
+use crate::run::Run;
+use crate::task::Task;
+
+/// One try at landing one work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landing {
+    /// Its name.
+    pub id: LandingId,
+    /// What is to land.
+    pub work: Work,
+    /// The target that it is merged with.
+    pub target: CommitId,
+    /// How far it is.
+    pub step: Step,
+}
+
+/// How far a landing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The merge is being made.
+    Merging,
+    /// A resolver is to be, or has been, asked about a conflict.
+    Resolving {
+        /// The files in conflict.
+        files: Vec<ConflictedFile>,
+        /// The merge with conflict markers.
+        marked: CommitId,
+        /// The resolver's claim, once it works.
+        claim: Option<Claim>,
+    },
+    /// The checks run on the merged tree.
+    Verifying {
+        /// The merge.
+        commit: CommitId,
+        /// Its tree.
+        tree: TreeId,
+    },
+    /// The target is being moved.
+    Advancing {
+        /// Where it goes.
+        commit: CommitId,
+    },
+}
+
+impl Landing {
+    /// The effect that this step wants.
+    pub fn effect(&self) -> Option<EffectId> {
+        match &self.step {
+            Step::Merging => Some(self.id.step("merge")),
+            Step::Resolving { claim, .. } => claim.as_ref().map(Claim::effect),
+            Step::Verifying { .. } => Some(self.id.step("verify")),
+            Step::Advancing { .. } => Some(self.id.step("advance")),
+        }
+    }
+
+    /// What that effect is to do.
+    pub fn action(&self, run: &Run, task: &Task) -> Option<Action> {
+        Some(match &self.step {
+            Step::Merging => Action::Merge(Merge {
+                landing: self.id.clone(),
+                task: task.spec.clone(),
+                target: self.target.clone(),
+                work: self.work.commit.clone(),
+            }),
+            Step::Resolving { files, marked, claim } => {
+                let conflict = Conflict {
+                    files: files.clone(),
+                    base: task.base.clone()?,
+                    target: self.target.clone(),
+                    work: self.work.commit.clone(),
+                    marked: marked.clone(),
+                };
+                task.attempt_action(claim.as_ref()?, Some(conflict))
+            }
+            Step::Verifying { commit, tree } => Action::Verify {
+                landing: self.id.clone(),
+                task: task.spec.id.clone(),
+                commit: commit.clone(),
+                tree: tree.clone(),
+                checks: run.landing_checks(),
+            },
+            Step::Advancing { commit } => Action::Advance {
+                landing: self.id.clone(),
+                task: task.spec.id.clone(),
+                from: self.target.clone(),
+                to: commit.clone(),
+            },
+        })
+    }
+}

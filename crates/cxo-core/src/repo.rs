@@ -1,0 +1,166 @@
+//! The core as the shell sees it: commands and time in, events out; what ought to be going on.
+
+use std::collections::BTreeMap;
+
+use cxo_protocol::{Effect, EffectId, Event, RunId, Timestamp};
+
+use crate::command::{Command, Rejected};
+use crate::decide;
+use crate::evolve::IllegalStep;
+use crate::run::{Phase, Run};
+
+/// An event with its run and its time, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamped {
+    /// The run whose log it belongs to.
+    pub run: RunId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A change of what ought to be going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This effect is wanted now.
+    Start(EffectId),
+    /// This effect is not wanted any more.
+    Stop(EffectId),
+}
+
+/// All runs of a repository that are held in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repo {
+    runs: BTreeMap<RunId, Run>,
+    changes: Vec<Change>,
+    fault: Option<IllegalStep>,
+}
+
+impl Repo {
+    /// Decides a command and takes its events in. The events are one group: the shell stores all
+    /// of them before anything leaves, or throws this state away and loads it anew.
+    pub fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Stamped>, Rejected> {
+        let Some(id) = command.run() else { return Ok(self.tick(now)) };
+        let decided = match (self.runs.get(&id), command) {
+            (None, Command::Start { options, plan, .. }) => decide::start(options, plan.as_ref()),
+            (None, _) => Err(Rejected::NoSuchRun { run: id.clone() }),
+            (Some(run), command) => decide::decide(run, command, now),
+        }?;
+        let mut group = Vec::with_capacity(decided.len() + 2);
+        self.take(&id, decided, now, &mut group);
+        Ok(group)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Vec<Stamped> {
+        let mut group = Vec::new();
+        let due: Vec<RunId> = self
+            .runs
+            .values()
+            .filter(|run| run.next_wakeup().is_some_and(|at| at <= now))
+            .map(|run| run.id.clone())
+            .collect();
+        for id in due {
+            let decided = self
+                .runs
+                .get(&id)
+                .and_then(|run| decide::decide(run, &Command::Tick, now).ok())
+                .unwrap_or_default();
+            self.take(&id, decided, now, &mut group);
+        }
+        group
+    }
+
+    fn take(&mut self, id: &RunId, decided: Vec<Event>, now: Timestamp, group: &mut Vec<Stamped>) {
+        let mut events = decided;
+        loop {
+            for event in events {
+                self.take_one(id, event, now, group);
+            }
+            events = self.runs.get(id).map(decide::follow_up).unwrap_or_default();
+            // An event that did not fit would be called for again, for ever.
+            if events.is_empty() || self.fault.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn take_one(&mut self, id: &RunId, event: Event, now: Timestamp, group: &mut Vec<Stamped>) {
+        let stamped = Stamped { run: id.clone(), at: now, event };
+        // The core decided this event on this very state; one that does not fit is a fault of the
+        // core.
+        if let Err(fault) = self.evolve(&stamped) {
+            self.fault.get_or_insert(fault);
+        }
+        group.push(stamped);
+    }
+
+    /// The first event that was decided here and did not fit the state it was decided on: a fault
+    /// of the core, for the daemon's log and for tests. `None`, always.
+    pub fn fault(&self) -> Option<&IllegalStep> {
+        self.fault.as_ref()
+    }
+
+    /// Takes in one event, from a decision or from a log.
+    pub fn evolve(&mut self, stamped: &Stamped) -> Result<(), IllegalStep> {
+        if let Event::RunStarted { options, .. } = &stamped.event {
+            let run = Run::new(stamped.run.clone(), options.clone(), stamped.at);
+            self.runs.entry(stamped.run.clone()).or_insert(run);
+        }
+        let Some(run) = self.runs.get_mut(&stamped.run) else {
+            return Err(IllegalStep {
+                event: stamped.event.kind(),
+                task: stamped.event.task().cloned(),
+                state: "no such run".to_owned(),
+            });
+        };
+        let done = run.evolve(&stamped.event, stamped.at);
+        self.changes.append(&mut run.sets.changes);
+        done
+    }
+
+    /// How the wanted effects changed since this was last asked.
+    pub fn drain_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Every effect that ought to be going on.
+    pub fn wanted(&self) -> impl Iterator<Item = &EffectId> {
+        self.runs.values().flat_map(Run::wanted)
+    }
+
+    /// A wanted effect with all that its executor needs.
+    pub fn effect(&self, id: &EffectId) -> Option<Effect> {
+        self.runs.get(&id.run())?.effect(id)
+    }
+
+    /// When time alone changes something.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        self.runs.values().filter_map(Run::next_wakeup).min()
+    }
+
+    /// A run that is held.
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.runs.get(id)
+    }
+
+    /// All runs that are held, by id.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
+    }
+
+    /// Lets go of a run that is over; its log stays. It can be taken in again from there.
+    pub fn release(&mut self, id: &RunId) -> Option<Run> {
+        if self.runs.get(id).is_some_and(Run::is_ended) { self.runs.remove(id) } else { None }
+    }
+}
+
+impl Run {
+    /// When time alone changes something in this run.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        if let Phase::PlanParked { until, .. } = &self.phase {
+            return Some(*until);
+        }
+        self.sets.parked.first().map(|(until, _)| *until)
+    }
+}

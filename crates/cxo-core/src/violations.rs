@@ -1,0 +1,123 @@
+//! What can never be true of a state, computed the slow way from first principles. Tests call it
+//! after every step; it shares nothing with the code that keeps the sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cxo_protocol::{EffectId, RunEnd};
+
+use crate::landing::Step;
+use crate::limits;
+use crate::repo::Repo;
+use crate::run::{Owner, Phase, Run, TaskIndex};
+use crate::task::{Stage, TaskState};
+
+/// Something that must not be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule} ({place})")]
+pub struct Violation {
+    /// What is violated.
+    pub rule: &'static str,
+    /// Where.
+    pub place: String,
+}
+
+impl Repo {
+    /// Everything about this state that must not be. Empty, always.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.runs().flat_map(Run::violations).collect()
+    }
+}
+
+impl Run {
+    /// Everything about this run that must not be. Empty, always.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut expect = |holds: bool, rule: &'static str, place: String| {
+            if !holds {
+                found.push(Violation { rule, place });
+            }
+        };
+        let run = || self.id.to_string();
+        let stages: Vec<Stage> = self.tasks.iter().map(|task| task.state.stage()).collect();
+        let count = |stage: Stage| stages.iter().filter(|s| **s == stage).count();
+        let indices = |stage: Stage| -> BTreeSet<TaskIndex> {
+            (0..).zip(&stages).filter(|(_, s)| **s == stage).map(|(i, _)| i).collect()
+        };
+
+        expect(self.sets.ready == indices(Stage::Ready), "the ready set is kept", run());
+        expect(self.sets.asking == indices(Stage::NeedsYou), "the asking set is kept", run());
+        let queued: BTreeSet<TaskIndex> = self.sets.queued.iter().map(|(_, i)| *i).collect();
+        expect(queued == indices(Stage::Queued), "the queue is kept", run());
+        let parked: BTreeSet<TaskIndex> = self.sets.parked.iter().map(|(_, i)| *i).collect();
+        expect(parked == indices(Stage::Parked), "the parked set is kept", run());
+        expect(self.sets.working as usize == count(Stage::Working), "workers are counted", run());
+        let open = stages.iter().filter(|s| !s.is_terminal()).count();
+        expect(self.sets.open as usize == open, "open tasks are counted", run());
+        let dead = stages.iter().filter(|s| s.is_dead()).count();
+        expect(self.sets.dead as usize == dead, "dead tasks are counted", run());
+        expect(self.sets.wanted == self.wanted_slowly(), "the wanted set is kept", run());
+
+        expect(
+            count(Stage::Working) <= self.options.jobs.max(1) as usize,
+            "no more workers than slots",
+            run(),
+        );
+        expect(count(Stage::Landing) <= 1, "one landing at a time", run());
+        let over = matches!(self.phase, Phase::Ended { .. } | Phase::Finishing);
+        let planned = matches!(self.phase, Phase::Ended { end: RunEnd::Planned, .. });
+        expect(!over || planned || open == 0, "a run is over only when its tasks are", run());
+        let working = count(Stage::Working) + count(Stage::Landing);
+        let active = matches!(self.phase, Phase::Running);
+        expect(active || working == 0, "tasks are worked on only while the run is running", run());
+
+        for (index, task) in (0..).zip(&self.tasks) {
+            let place = || format!("{}.{}", self.id, task.spec.id);
+            let needed: Vec<Stage> = self.needs_of(index).map(|n| stages[n as usize]).collect();
+            let unmet = needed.iter().filter(|s| !s.is_done()).count();
+            expect(task.unmet as usize == unmet, "unmet dependencies are counted", place());
+            let begun = matches!(
+                task.state.stage(),
+                Stage::Ready | Stage::Working | Stage::Parked | Stage::Queued | Stage::Landing
+            );
+            expect(!begun || unmet == 0, "a task begins only after what it needs", place());
+            let waits = task.state.stage() == Stage::Waiting;
+            expect(!waits || unmet > 0, "a task waits only for something", place());
+            let hopeless = needed.iter().any(|s| s.is_dead());
+            expect(!(waits && hopeless), "a task does not wait for what cannot come", place());
+            let counts = &task.counts;
+            expect(counts.retries <= self.options.retries, "retries are bounded", place());
+            let bounded = counts.restarts <= limits::RESTARTS + limits::BREAKDOWNS + 1
+                && counts.breakdowns <= limits::BREAKDOWNS + 1
+                && counts.parks <= limits::PARKS
+                && counts.moves <= limits::MOVES + 1;
+            expect(bounded, "waits, restarts and moves are bounded", place());
+            self.check_landing(index, &mut expect);
+        }
+        found
+    }
+
+    fn check_landing(&self, index: TaskIndex, expect: &mut impl FnMut(bool, &'static str, String)) {
+        let TaskState::Landing(landing) = &self.at(index).state else { return };
+        let place = || landing.id.to_string();
+        expect(
+            self.target.as_ref() == Some(&landing.target),
+            "a landing is merged with where the target is",
+            place(),
+        );
+        if matches!(landing.step, Step::Advancing { .. }) {
+            let checks = self.landing_checks();
+            let receipts = &self.at(index).receipts;
+            let green = receipts.len() == checks.len()
+                && receipts.iter().zip(&checks).all(|(r, c)| r.passed() && r.command == c.line());
+            expect(green, "the target moves only to a tree that passed every check", place());
+        }
+    }
+
+    fn wanted_slowly(&self) -> BTreeMap<EffectId, Owner> {
+        let of_tasks = (0..)
+            .zip(&self.tasks)
+            .filter_map(|(index, task)| Some((task.effect()?, Owner::Task(index))));
+        let of_run = self.sets.wanted_by_run.iter().map(|id| (id.clone(), Owner::Run));
+        of_tasks.chain(of_run).collect()
+    }
+}

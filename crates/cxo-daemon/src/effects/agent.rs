@@ -1,0 +1,263 @@
+//! Running one agent to its end, whatever it is for: started by its adapter, read while it works,
+//! concluded from its exit and its own structured word.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use cxo_agent::adapter::{
+    Access, AgentEvent, AgentRequest, AgentSettings, Confinement, EndCause, Launch,
+    Outcome as AgentOutcome, OutputReader, ProcessEnd, ReadRequest, StandardInput, adapter_for,
+};
+use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin};
+use cxo_agent::transcript::one_line;
+use cxo_protocol::wire::Activity;
+use cxo_protocol::{AgentFailure, AttemptId, Role, TaskId, Usage};
+
+use super::attempt::files_of;
+use super::launch::{Ended, sandbox};
+use super::{Execution, Halt};
+
+/// Bytes that an agent may print.
+const LOG_BYTES: u64 = 512 << 20;
+
+/// Bytes at the end of standard error that a failure is explained with.
+const STDERR_TAIL_BYTES: u64 = 16 * 1024;
+
+/// Characters of an activity line.
+const ACTIVITY_CHARS: usize = 120;
+
+/// Characters of an agent's last message that are kept in the log of events.
+const MESSAGE_CHARS: usize = 4_000;
+
+/// What an agent is to do.
+pub(super) struct Job<'a> {
+    pub(super) settings: &'a AgentSettings,
+    pub(super) attempt: &'a AttemptId,
+    pub(super) task: Option<&'a TaskId>,
+    pub(super) role: Role,
+    pub(super) prompt: &'a str,
+    /// What it is told instead if the thread that it was to go on with is gone.
+    pub(super) fresh_prompt: &'a dyn Fn() -> String,
+    pub(super) workspace: &'a Path,
+    pub(super) home: &'a Path,
+    pub(super) task_json: &'a str,
+    pub(super) thread: Option<&'a str>,
+    pub(super) schema: Option<&'a serde_json::Value>,
+    pub(super) used_before: Usage,
+}
+
+/// What became of it.
+pub(super) struct Concluded {
+    pub(super) end: End,
+    pub(super) usage: Usage,
+    pub(super) thread: Option<String>,
+}
+
+/// How it ended.
+pub(super) enum End {
+    /// It finished its turn.
+    Completed {
+        /// Its last message.
+        message: String,
+    },
+    /// It did not.
+    Failed(AgentFailure),
+}
+
+/// Runs an agent, or goes on with the one that this effect has started before.
+pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded, Halt> {
+    let context = execution.context;
+    let adapter = match adapter_for(job.settings) {
+        Ok(adapter) => adapter,
+        Err(error) => return Ok(not_started(error.to_string())),
+    };
+    let files = files_of(execution)?;
+    let user_env = context.user_env(&execution.effect.run);
+    let reading = ReadRequest {
+        workspace: job.workspace,
+        files: &files,
+        home: job.home,
+        thread: job.thread,
+        user_env: &user_env,
+        usage_before: job.used_before,
+        form: if job.schema.is_some() {
+            cxo_agent::adapter::OutputForm::Json
+        } else {
+            cxo_agent::adapter::OutputForm::Text
+        },
+    };
+    let reader: RefCell<Box<dyn OutputReader + Send>> = RefCell::new(adapter.reader(&reading));
+    let teller = Teller::new(execution, job);
+    let (stdout, stderr) = (files.join("stdout.log"), files.join("stderr.log"));
+    let mut refused = None;
+    let spec = || {
+        let request = AgentRequest {
+            effect: &execution.effect.id,
+            attempt: job.attempt,
+            run: &execution.effect.run,
+            task: job.task,
+            role: job.role,
+            prompt: job.prompt,
+            workspace: job.workspace,
+            files: &files,
+            home: job.home,
+            task_json: job.task_json,
+            thread: job.thread,
+            output_schema: job.schema,
+            user_env: &user_env,
+            access: access_of(job.role),
+            usage_before: job.used_before,
+        };
+        let mut launch = adapter.launch(&request);
+        if job.thread.is_some() && matches!(&launch, Ok(launch) if launch.resumes.is_none()) {
+            let prompt = (job.fresh_prompt)();
+            launch = adapter.launch(&AgentRequest { prompt: &prompt, thread: None, ..request });
+        }
+        match launch {
+            Ok(launch) => process_spec(execution, job, launch, (&stdout, &stderr)),
+            Err(error) => {
+                refused = Some(error.to_string());
+                Err(error.into())
+            }
+        }
+    };
+    let ended = execution.run_process(&execution.effect.id, &stdout, spec, |bytes| {
+        let events = reader.borrow_mut().feed(bytes);
+        for event in &events {
+            teller.tell(event);
+        }
+    });
+    if let Some(message) = refused {
+        return Ok(not_started(message));
+    }
+    Ok(match ended? {
+        Ended::NotStarted(why) => not_started(why.to_string()),
+        Ended::Exited(exit) => {
+            let tail = cxo_agent::transcript::tail(&stderr, STDERR_TAIL_BYTES).unwrap_or_default();
+            concluded(execution, reader.into_inner(), &exit, &tail)
+        }
+    })
+}
+
+fn access_of(role: Role) -> Access {
+    match role {
+        Role::Planner => Access::ReadOnly,
+        Role::Worker | Role::Resolver => Access::WorkspaceWrite,
+    }
+}
+
+fn not_started(message: String) -> Concluded {
+    Concluded {
+        end: End::Failed(AgentFailure::NotStarted { message }),
+        usage: Usage::default(),
+        thread: None,
+    }
+}
+
+fn concluded(
+    execution: &Execution<'_>,
+    reader: Box<dyn OutputReader + Send>,
+    exit: &Exit,
+    stderr_tail: &str,
+) -> Concluded {
+    let limits = &execution.effect.options.limits;
+    let cause = match exit.cause {
+        Cause::Itself => EndCause::Itself,
+        Cause::Stopped => EndCause::Cancelled,
+        Cause::WallClock => EndCause::WallClock { limit_ms: limits.attempt_ms },
+        Cause::Silence => EndCause::Silence { limit_ms: limits.silence_ms },
+        Cause::LogLimit => EndCause::LogLimit { limit_bytes: LOG_BYTES },
+        Cause::Lost => EndCause::Lost,
+    };
+    let end = ProcessEnd { code: exit.code, signal: exit.signal, cause, ended_at: exit.ended_at };
+    let conclusion = reader.finish(&end, stderr_tail);
+    Concluded {
+        end: match conclusion.outcome {
+            AgentOutcome::Completed { message, structured } => End::Completed {
+                message: structured.map_or_else(
+                    || message.chars().take(MESSAGE_CHARS).collect(),
+                    |json| json.to_string(),
+                ),
+            },
+            AgentOutcome::Failed(failure) => End::Failed(failure),
+        },
+        usage: conclusion.usage,
+        thread: conclusion.thread,
+    }
+}
+
+fn process_spec(
+    execution: &Execution<'_>,
+    job: &Job<'_>,
+    launch: Launch,
+    (stdout, stderr): (&Path, &Path),
+) -> Result<ProcessSpec, Halt> {
+    let limits = &execution.effect.options.limits;
+    let sandbox = match launch.confinement {
+        Confinement::ByAgent | Confinement::Unconfined => cxo_agent::sandbox::Sandbox::None,
+        Confinement::BySandbox { writable, .. } => {
+            let frozen = execution.context.frozen(&execution.effect.run)?;
+            sandbox(writable, &frozen.writable)
+        }
+    };
+    Ok(ProcessSpec {
+        effect: execution.effect.id.clone(),
+        program: launch.program,
+        args: launch.args,
+        cwd: job.workspace.to_owned(),
+        env: launch.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        stdin: match launch.stdin {
+            StandardInput::Null => Stdin::Null,
+            StandardInput::File(path) => Stdin::File(path),
+        },
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+        limits: Limits {
+            wall_ms: limits.attempt_ms,
+            silence_ms: limits.silence_ms,
+            log_bytes: LOG_BYTES,
+            grace_ms: 2_000,
+        },
+        sandbox,
+    })
+}
+
+/// Tells what an agent does: its thread to the core, the rest to whoever watches.
+struct Teller<'a> {
+    execution: &'a Execution<'a>,
+    job: &'a Job<'a>,
+    tokens: RefCell<u64>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(execution: &'a Execution<'_>, job: &'a Job<'_>) -> Self {
+        Self { execution, job, tokens: RefCell::new(0) }
+    }
+
+    fn tell(&self, event: &AgentEvent) {
+        let reports = &self.execution.context.reports;
+        let text = match event {
+            AgentEvent::ThreadStarted { thread } => {
+                if self.job.role == Role::Worker {
+                    reports.thread_started(&self.execution.effect.id, thread);
+                }
+                return;
+            }
+            AgentEvent::UsageTotal { cumulative } => {
+                let since = cumulative.since(&self.job.used_before);
+                *self.tokens.borrow_mut() = since.total_tokens();
+                return;
+            }
+            AgentEvent::Activity { text } => text.clone(),
+            AgentEvent::Message { text } => text.lines().next().unwrap_or_default().to_owned(),
+            AgentEvent::Retrying { message } => format!("tries again: {message}"),
+        };
+        reports.activity(Activity {
+            run: self.execution.effect.run.clone(),
+            task: self.job.task.cloned(),
+            attempt: self.job.task.map(|_| self.job.attempt.clone()),
+            text: one_line(&text, ACTIVITY_CHARS),
+            tokens: *self.tokens.borrow(),
+        });
+    }
+}

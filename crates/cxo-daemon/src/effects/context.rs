@@ -1,0 +1,88 @@
+//! What executors work with, and whom they report to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cxo_agent::adapter::AgentSettings;
+use cxo_git::{Author, Hub};
+use cxo_protocol::wire::Activity;
+use cxo_protocol::{EffectId, Outcome, RunId};
+use serde::{Deserialize, Serialize};
+
+use crate::following::Following;
+use crate::paths::Paths;
+use crate::slots::Slots;
+use crate::supervised::Supervised;
+
+/// The agents' settings and everything else of the configuration that an executor needs, as it
+/// was when the run started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Frozen {
+    /// The agents by name.
+    pub(crate) agents: BTreeMap<String, AgentSettings>,
+    /// Directories that checks and command agents may write beside their workspace.
+    pub(crate) writable: Vec<PathBuf>,
+    /// How many bytes of untracked files are taken into a snapshot.
+    pub(crate) max_untracked_bytes: u64,
+    /// Who commits: the user's own name for landings.
+    pub(crate) author: (String, String),
+}
+
+impl Frozen {
+    /// Who commits.
+    pub(crate) fn author(&self) -> Author {
+        Author { name: self.author.0.clone(), email: self.author.1.clone() }
+    }
+}
+
+/// Where executors tell what they saw.
+pub(crate) trait Reports: Send + Sync + std::fmt::Debug {
+    /// An effect ended.
+    fn finished(&self, effect: EffectId, outcome: Outcome);
+    /// An agent named its thread.
+    fn thread_started(&self, effect: &EffectId, thread: &str);
+    /// An agent does something; for people, not kept.
+    fn activity(&self, activity: Activity);
+}
+
+/// What executors work with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where things are.
+    pub(crate) paths: Paths,
+    /// The private repository.
+    pub(crate) hub: Hub,
+    /// Processes.
+    pub(crate) supervised: Arc<Supervised>,
+    /// Output files.
+    pub(crate) following: Arc<Following>,
+    /// Check workspaces.
+    pub(crate) slots: Slots,
+    /// Whom to report to.
+    pub(crate) reports: Box<dyn Reports>,
+}
+
+impl Context {
+    /// What was frozen when the run started.
+    pub(crate) fn frozen(&self, run: &RunId) -> Result<Frozen, std::io::Error> {
+        let bytes = std::fs::read(self.paths.frozen(run))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// The user's environment as the client sent it with the run. After a reboot it is gone, and
+    /// the daemon's own has to do.
+    pub(crate) fn user_env(&self, run: &RunId) -> BTreeMap<String, String> {
+        std::fs::read(self.paths.environment(run))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_else(own_env)
+    }
+}
+
+/// The daemon's own environment, but for what is no text.
+pub(crate) fn own_env() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

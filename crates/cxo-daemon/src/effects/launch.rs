@@ -1,0 +1,167 @@
+//! Running one supervised process to its end: started once, followed while it writes, stopped when
+//! nobody wants it any more.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cxo_agent::sandbox::{Network, Sandbox, Without};
+use cxo_agent::supervisor::{Cause, Exit, ProcessSpec, Refusal};
+use cxo_protocol::EffectId;
+
+use super::{Execution, Halt};
+use crate::fail_point;
+use crate::supervised::Heard;
+
+/// How a process ended.
+pub(super) enum Ended {
+    /// It ran, and ended.
+    Exited(Exit),
+    /// It could not be started.
+    NotStarted(Refusal),
+}
+
+/// How much of an output file is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How long to wait before a start is tried again that the supervisor could not carry out at that
+/// moment: its disk was full, it was leaving, or it had too much to do.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// How often that is tried: ten minutes, in which a person may make room.
+const START_TRIES: usize = 300;
+
+impl Execution<'_> {
+    /// Starts a process, or attends to the one that was started before under this name, and waits
+    /// for its end. `take` gets its standard output as it comes, from the first byte.
+    pub(super) fn run_process(
+        &self,
+        name: &EffectId,
+        stdout: &Path,
+        spec: impl FnOnce() -> Result<ProcessSpec, Halt>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Ended, Halt> {
+        let supervised = &self.context.supervised;
+        let is_known = supervised.is_known(name)?;
+        if !is_known {
+            self.go_on()?;
+        }
+        let followed = self.context.following.follow(stdout, self.mouth.clone())?;
+        let spec = if is_known {
+            supervised.attend(name, self.mouth)?;
+            None
+        } else {
+            let spec = spec()?;
+            fail_point::reached("start.before");
+            supervised.start(&spec, self.mouth)?;
+            fail_point::reached("start.after");
+            Some(spec)
+        };
+        let mut output = Output::open(stdout);
+        let mut tries = 1;
+        let ended = loop {
+            followed.tell_again();
+            output.read_on(&mut take);
+            match self.heard.recv() {
+                Ok(Heard::Wrote) => {}
+                Ok(Heard::Ended(exit)) => break Ended::Exited(exit),
+                Ok(Heard::NotStarted(why)) => match &spec {
+                    Some(spec) if passes(&why) && tries < START_TRIES => {
+                        tracing::warn!(%name, %why, "will be started in a moment");
+                        self.wait_wanted(START_AGAIN_AFTER)?;
+                        tries += 1;
+                        supervised.start(spec, self.mouth)?;
+                    }
+                    Some(_) | None => break Ended::NotStarted(why),
+                },
+                Ok(Heard::Stop) => {
+                    self.stopped.set(true);
+                    supervised.stop(name, "not wanted any more");
+                }
+                Err(_) => return Err(Halt::Unwanted),
+            }
+        };
+        drop(followed);
+        output.read_on(&mut take);
+        match &ended {
+            _ if self.stopped.get() => Err(Halt::Unwanted),
+            // Somebody else stopped it: it is still wanted, and was interrupted like one whose
+            // supervisor died.
+            Ended::Exited(exit) if exit.cause == Cause::Stopped => {
+                Ok(Ended::Exited(Exit { cause: Cause::Lost, ..exit.clone() }))
+            }
+            Ended::Exited(_) | Ended::NotStarted(_) => Ok(ended),
+        }
+    }
+
+    /// Nothing is begun that nobody wants any more.
+    pub(super) fn go_on(&self) -> Result<(), Halt> {
+        self.wait_wanted(Duration::ZERO)
+    }
+
+    /// Waits, unless the effect is stopped first.
+    fn wait_wanted(&self, wait: Duration) -> Result<(), Halt> {
+        let until = Instant::now() + wait;
+        while !self.stopped.get() {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.heard.recv_timeout(left) {
+                Ok(Heard::Stop) => self.stopped.set(true),
+                // Of a process that is done with.
+                Ok(Heard::Wrote | Heard::Ended(_) | Heard::NotStarted(_)) => {}
+                Err(_) => return Ok(()),
+            }
+        }
+        Err(Halt::Unwanted)
+    }
+}
+
+/// Whether the reason for a refusal passes by itself.
+fn passes(why: &Refusal) -> bool {
+    match why {
+        Refusal::TooMany { .. } | Refusal::Journal { .. } | Refusal::Leaving => true,
+        Refusal::BadRequest { .. }
+        | Refusal::LineTooLong { .. }
+        | Refusal::NotForYou { .. }
+        | Refusal::NotLive
+        | Refusal::NoPipe
+        | Refusal::StdinFull { .. }
+        | Refusal::NotStarted { .. }
+        | Refusal::BadPath { .. }
+        | Refusal::NoSandbox { .. }
+        | Refusal::StillLive { .. } => false,
+    }
+}
+
+/// The sandbox around checks and command agents.
+pub(super) fn sandbox(mut writable: Vec<PathBuf>, extra: &[PathBuf]) -> Sandbox {
+    writable.extend(extra.iter().filter(|path| path.exists()).cloned());
+    Sandbox::WorkspaceWrite { writable, network: Network::Allowed, without: Without::RunUnconfined }
+}
+
+/// An output file that is read as it grows.
+struct Output {
+    file: Option<File>,
+    room: Vec<u8>,
+}
+
+impl Output {
+    fn open(path: &Path) -> Self {
+        Self { file: File::open(path).ok(), room: vec![0; CHUNK_BYTES] }
+    }
+
+    fn read_on(&mut self, take: &mut impl FnMut(&[u8])) {
+        let Some(file) = &mut self.file else { return };
+        loop {
+            match file.read(&mut self.room) {
+                Ok(0) => return,
+                Ok(read) => take(&self.room[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "output cannot be read");
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The shell around the core: configuration, run loop, effect executors, handlers, listener.
+//!
+//! The core decides; this crate sees to it that what was decided happens, and that what happened is
+//! told to the core. Start with `run_loop`.
+
+pub mod config;
+pub mod doctor;
+mod door;
+mod effects;
+pub mod fail_point;
+mod feed;
+mod following;
+mod fresh;
+mod handlers;
+mod housekeeping;
+mod inbox;
+pub mod init;
+mod listener;
+mod paths;
+mod problems;
+mod projection;
+mod prompts;
+mod published;
+mod run_loop;
+mod serve;
+mod slots;
+mod strict_json;
+mod supervised;
+mod verbs;
+
+pub use paths::locate;
+pub use serve::daemon;
+pub use verbs::{confine, supervise};
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

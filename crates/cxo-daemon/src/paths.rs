@@ -1,0 +1,320 @@
+//! Where everything of a repository is. Names are decided here and nowhere else.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use cxo_protocol::report::Located;
+use cxo_protocol::{AttemptId, Code, EffectId, Problem, RunId, TaskId};
+
+use crate::config;
+
+/// The directory of the state inside the common git directory.
+const STATE_DIR: &str = "codex-orch";
+
+/// The longest path of a Unix socket that every system takes, with its final zero.
+const MAX_SOCKET_PATH_BYTES: usize = 103;
+
+/// The places of one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Paths {
+    /// The top of the work tree that the daemon was started in.
+    pub(crate) work_tree: PathBuf,
+    /// The common git directory.
+    pub(crate) common_dir: PathBuf,
+    /// The state directory.
+    pub(crate) state: PathBuf,
+    /// Random, kept in the state: names the repository where its path would not do.
+    pub(crate) repository_id: String,
+    /// Sockets and what must not survive a reboot; mode 0700.
+    pub(crate) runtime: PathBuf,
+    /// The workspaces of all runs, outside of the repository: inside they would inherit its
+    /// `node_modules` and configuration.
+    pub(crate) workspaces: PathBuf,
+}
+
+/// Finds the repository that `cwd` is in, without running git: every `cxo status` does this.
+pub(crate) fn find(cwd: &Path) -> Result<Paths, Problem> {
+    let (work_tree, git_dir) = find_git_dir(cwd)?;
+    let common_dir = common_dir_of(&git_dir);
+    let chosen = config::places(&std::env::vars().collect())?;
+    let state = chosen.state.unwrap_or_else(|| common_dir.join(STATE_DIR));
+    private_dir(&state)?;
+    let repository_id = repository_id(&state)?;
+    let runtime = runtime_base()?.join(&repository_id);
+    private_dir(&runtime)?;
+    let workspaces = match chosen.workspaces {
+        Some(dir) => dir,
+        None => user_state_dir()?.join(STATE_DIR),
+    }
+    .join(&repository_id);
+    Ok(Paths { work_tree, common_dir, state, repository_id, runtime, workspaces })
+}
+
+/// What a client needs to know.
+pub fn locate(cwd: &Path) -> Result<Located, Problem> {
+    let paths = find(cwd)?;
+    Ok(Located {
+        socket: paths.socket(),
+        daemon_log: paths.daemon_log(),
+        work_tree: paths.work_tree,
+        common_dir: paths.common_dir,
+        state_dir: paths.state,
+    })
+}
+
+impl Paths {
+    /// The daemon's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime.join("daemon.sock")
+    }
+
+    /// The supervisor's control socket.
+    pub(crate) fn supervisor_socket(&self) -> PathBuf {
+        self.runtime.join("supervisor.sock")
+    }
+
+    /// The supervisor's own directory.
+    pub(crate) fn supervisor_dir(&self) -> PathBuf {
+        self.state.join("supervisor")
+    }
+
+    /// Who holds this file locked is the daemon.
+    pub(crate) fn daemon_lock(&self) -> PathBuf {
+        self.state.join("daemon.lock")
+    }
+
+    /// What the daemon says of itself.
+    pub(crate) fn daemon_log(&self) -> PathBuf {
+        self.state.join("daemon.log")
+    }
+
+    /// The event log and its projections.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.state.join("state.db")
+    }
+
+    /// The private bare repository.
+    pub(crate) fn hub(&self) -> PathBuf {
+        self.state.join("hub")
+    }
+
+    /// Approvals of commands that the repository brings.
+    pub(crate) fn approvals(&self) -> PathBuf {
+        self.state.join("approved.json")
+    }
+
+    /// Everything on disk that belongs to one run, but for its workspaces.
+    pub(crate) fn job(&self, run: &RunId) -> PathBuf {
+        self.state.join("jobs").join(run.as_str())
+    }
+
+    /// The agents' settings of a run, frozen at its start.
+    pub(crate) fn frozen(&self, run: &RunId) -> PathBuf {
+        self.job(run).join("agents.json")
+    }
+
+    /// The user's environment of a run. It may hold keys, so that it is kept where only this user
+    /// reads and a reboot forgets it.
+    pub(crate) fn environment(&self, run: &RunId) -> PathBuf {
+        self.runtime.join(format!("{run}.env.json"))
+    }
+
+    /// The files of one effect: prompts, logs.
+    pub(crate) fn effect(&self, effect: &EffectId) -> PathBuf {
+        self.job(&effect.run()).join("effects").join(effect.as_str())
+    }
+
+    /// What of an attempt's workspace is in no snapshot. A workspace of which this tells is never
+    /// deleted; it lies apart from the logs, which are.
+    pub(crate) fn left_out(&self, run: &RunId, attempt: &AttemptId) -> PathBuf {
+        self.left_out_dir(run).join(format!("{attempt}.txt"))
+    }
+
+    /// Where that is told for all attempts of a run.
+    pub(crate) fn left_out_dir(&self, run: &RunId) -> PathBuf {
+        self.job(run).join("left-out")
+    }
+
+    /// The agent's private home, one per task: all attempts of a thread share it.
+    pub(crate) fn agent_home(&self, run: &RunId, whose: &str) -> PathBuf {
+        self.job(run).join("homes").join(whose)
+    }
+
+    /// The workspace of a task.
+    pub(crate) fn task_workspace(&self, run: &RunId, task: &TaskId) -> PathBuf {
+        self.workspaces.join(run.as_str()).join(task.as_str())
+    }
+
+    /// The workspace of a resolver.
+    pub(crate) fn resolver_workspace(&self, run: &RunId, attempt: &AttemptId) -> PathBuf {
+        self.workspaces.join(run.as_str()).join(attempt.as_str())
+    }
+
+    /// The workspace of a planner.
+    pub(crate) fn planner_workspace(&self, run: &RunId) -> PathBuf {
+        self.workspaces.join(run.as_str()).join("plan.workspace")
+    }
+
+    /// A workspace for checks, kept over runs with its build outputs.
+    pub(crate) fn check_workspace(&self, slot: usize) -> PathBuf {
+        self.workspaces.join("checks").join(format!("slot-{slot}"))
+    }
+}
+
+fn find_git_dir(cwd: &Path) -> Result<(PathBuf, PathBuf), Problem> {
+    let start = fs::canonicalize(cwd).map_err(|error| {
+        Problem::new(Code::NotARepository, format!("{} cannot be read", cwd.display()))
+            .because(error.to_string())
+    })?;
+    for dir in start.ancestors() {
+        let dot_git = dir.join(".git");
+        match fs::metadata(&dot_git) {
+            Ok(meta) if meta.is_dir() => return Ok((dir.to_owned(), dot_git)),
+            Ok(_) => return Ok((dir.to_owned(), linked_git_dir(dir, &dot_git)?)),
+            Err(_) if looks_bare(dir) => return Err(bare(dir)),
+            Err(_) => {}
+        }
+    }
+    Err(Problem::new(
+        Code::NotARepository,
+        format!("{} is not in a git repository", start.display()),
+    )
+    .because("neither this directory nor one above it has a .git")
+    .keeping("nothing was changed")
+    .try_next("git init && git add -A && git commit -m 'First commit'"))
+}
+
+fn looks_bare(dir: &Path) -> bool {
+    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
+}
+
+fn bare(dir: &Path) -> Problem {
+    Problem::new(Code::BareRepository, format!("{} is a bare repository", dir.display()))
+        .because("a run reads its configuration from a work tree, and there is none")
+        .keeping("nothing was changed")
+        .try_next(format!("git clone {} work && cd work", dir.display()))
+}
+
+/// The git directory that a `.git` file of a linked worktree names.
+fn linked_git_dir(dir: &Path, file: &Path) -> Result<PathBuf, Problem> {
+    let unreadable = || {
+        Problem::new(Code::NotARepository, format!("{} is not understood", file.display()))
+            .because("it should name the git directory as `gitdir: PATH`")
+    };
+    let text = fs::read_to_string(file).map_err(|_| unreadable())?;
+    let named = text.trim_end().strip_prefix("gitdir: ").ok_or_else(unreadable)?;
+    let path = dir.join(named);
+    if path.is_dir() { Ok(path) } else { Err(unreadable()) }
+}
+
+fn common_dir_of(git_dir: &Path) -> PathBuf {
+    let named = fs::read_to_string(git_dir.join("commondir")).unwrap_or_default();
+    let named = named.trim_end();
+    let joined = if named.is_empty() { git_dir.to_owned() } else { git_dir.join(named) };
+    fs::canonicalize(&joined).unwrap_or(joined)
+}
+
+fn io(action: &str, path: &Path, error: &std::io::Error) -> Problem {
+    let code = if error.kind() == std::io::ErrorKind::StorageFull {
+        Code::DiskFull
+    } else {
+        Code::StateUnusable
+    };
+    Problem::new(code, format!("{} could not be {action}", path.display()))
+        .because(error.to_string())
+        .keeping("nothing was started")
+}
+
+/// Makes a directory for the user alone.
+pub(crate) fn private_dir(path: &Path) -> Result<(), Problem> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| io("made", path, &error))
+}
+
+/// Makes a directory for the user alone; says whether it was not there before.
+pub(crate) fn make_private_dir(path: &Path) -> Result<bool, Problem> {
+    if let Some(parent) = path.parent() {
+        private_dir(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(io("made", path, &error)),
+    }
+}
+
+fn repository_id(state: &Path) -> Result<String, Problem> {
+    let path = state.join("id");
+    if let Ok(id) = fs::read_to_string(&path)
+        && id.trim_end().len() == ID_CHARS
+    {
+        return Ok(id.trim_end().to_owned());
+    }
+    let fresh = crate::fresh::letters(ID_CHARS);
+    let beside = state.join(format!(".id.{fresh}"));
+    let written =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).and_then(
+            |mut file| {
+                file.write_all(fresh.as_bytes())?;
+                file.sync_all()
+            },
+        );
+    written.map_err(|error| io("written", &beside, &error))?;
+    // Two at once: the link of one of them fails, and both read the other's.
+    let _ = fs::hard_link(&beside, &path);
+    let _ = fs::remove_file(&beside);
+    fs::read_to_string(&path)
+        .map(|id| id.trim_end().to_owned())
+        .map_err(|error| io("read", &path, &error))
+}
+
+/// Letters and digits of a repository id: 60 random bits.
+const ID_CHARS: usize = 12;
+
+/// The directory for sockets: the session's runtime directory, or one below the temporary
+/// directory that belongs to this user alone.
+fn runtime_base() -> Result<PathBuf, Problem> {
+    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        let base = PathBuf::from(dir).join(STATE_DIR);
+        // The sockets' names and the repository's id come behind it.
+        if base.as_os_str().len() + ID_CHARS + 20 < MAX_SOCKET_PATH_BYTES
+            && base.parent().is_some_and(Path::is_dir)
+        {
+            return Ok(base);
+        }
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    let base = Path::new("/tmp").join(format!("{STATE_DIR}-{uid}"));
+    private_dir(&base)?;
+    let meta = fs::symlink_metadata(&base).map_err(|error| io("read", &base, &error))?;
+    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
+        return Err(Problem::new(
+            Code::StateUnusable,
+            format!("{} is not a directory of this user alone", base.display()),
+        )
+        .because("sockets in it could be taken over by another user")
+        .try_next(format!("ls -ld {}", base.display())));
+    }
+    Ok(base)
+}
+
+/// `$XDG_STATE_HOME`, or `~/.local/state`.
+fn user_state_dir() -> Result<PathBuf, Problem> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_STATE_HOME")
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .ok_or_else(|| {
+            Problem::new(Code::StateUnusable, "there is no place for workspaces")
+                .because("neither HOME nor XDG_STATE_HOME is set")
+                .try_next("export HOME=/path/to/home")
+        })
+}

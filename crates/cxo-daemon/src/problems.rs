@@ -1,0 +1,89 @@
+//! What went wrong in a crate, as what a person is told: one function per crate's errors.
+
+use cxo_core::Rejected;
+use cxo_git::GitError;
+use cxo_protocol::{Code, Problem};
+use cxo_store::StoreError;
+
+const NOTHING: &str = "nothing was changed";
+
+/// An error of git.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what a person cannot mend is one code")]
+pub(crate) fn of_git(error: &GitError) -> Problem {
+    let said = error.to_string();
+    let problem = |code| Problem::new(code, said.clone()).keeping(NOTHING);
+    match error {
+        GitError::GitMissing { .. } => problem(Code::GitMissing).try_next("apt-get install git"),
+        GitError::GitTooOld { .. } => problem(Code::GitTooOld).try_next("git --version"),
+        GitError::NotARepository { .. } => problem(Code::NotARepository).try_next("git init"),
+        GitError::BareRepository { .. } | GitError::NoWorkTree { .. } => {
+            problem(Code::BareRepository).try_next("git clone REPOSITORY work && cd work")
+        }
+        GitError::EmptyRepository => {
+            problem(Code::EmptyRepository).try_next("git add -A && git commit -m 'First commit'")
+        }
+        GitError::BadRevision { .. } | GitError::UnknownRevision { .. } => {
+            problem(Code::NoSuchBase).try_next("git branch --all")
+        }
+        GitError::PartialClone { .. }
+        | GitError::ForeignOwner { .. }
+        | GitError::UnknownFormat { .. } => problem(Code::UnsupportedRepository),
+        GitError::DiskFull { .. } => problem(Code::DiskFull).try_next("df -h ."),
+        _ => problem(Code::GitFailed).try_next("cxo doctor"),
+    }
+}
+
+/// An error of the store.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only a full disk is told apart")]
+pub(crate) fn of_store(error: &StoreError) -> Problem {
+    let said = error.to_string();
+    match error {
+        StoreError::Full { .. } => Problem::new(Code::DiskFull, said)
+            .keeping("everything that was acknowledged")
+            .try_next("df -h ."),
+        _ => Problem::new(Code::StateUnusable, said).keeping("the state is as it was"),
+    }
+}
+
+/// A refusal of the core.
+pub(crate) fn of_rejected(rejected: &Rejected) -> Problem {
+    let said = rejected.to_string();
+    match rejected {
+        Rejected::NoSuchRun { .. } => {
+            Problem::new(Code::NoSuchRun, said).keeping(NOTHING).try_next("cxo status")
+        }
+        Rejected::NoSuchTask { run, .. } => Problem::new(Code::NoSuchTask, said)
+            .keeping(NOTHING)
+            .try_next(format!("cxo task list {run}")),
+        Rejected::BadPlan { faults } => {
+            let problem = Problem::new(Code::BadPlan, "the plan cannot be followed");
+            faults
+                .iter()
+                .take(MAX_FAULTS_SHOWN)
+                .fold(problem, |problem, fault| problem.because(fault.to_string()))
+                .keeping("nothing was started")
+                .try_next("cxo explain CX1301")
+        }
+        Rejected::NotTrusted { run, hash } => {
+            Problem::new(Code::NeedsApproval, "the repository brings commands nobody has approved")
+                .because(format!("their hash is {hash}"))
+                .keeping(format!("run {run} and its plan; nothing was started"))
+                .try_next(format!("cxo resume {run} --yes"))
+        }
+        Rejected::RunState { run, .. } => Problem::new(Code::WrongState, said)
+            .keeping(NOTHING)
+            .try_next(format!("cxo status {run}")),
+        Rejected::TaskState { run, task, .. } => Problem::new(Code::WrongState, said)
+            .keeping(NOTHING)
+            .try_next(format!("cxo task show {run}/{task}")),
+        Rejected::NoQuestion { run, .. } => Problem::new(Code::NoQuestion, said)
+            .keeping(NOTHING)
+            .try_next(format!("cxo task list {run}")),
+        Rejected::RunExists { .. } | Rejected::NotWanted { .. } | Rejected::WrongOutcome { .. } => {
+            Problem::new(Code::Internal, said).keeping(NOTHING)
+        }
+    }
+}
+
+/// A plan with many faults is wrong in the same way many times.
+const MAX_FAULTS_SHOWN: usize = 20;

@@ -1,0 +1,476 @@
+//! The run loop: how the program does it. One thread owns the state and the store.
+//!
+//! It takes everything that waits, decides one after the other in memory, appends the whole group
+//! in one transaction, and only then lets anything out: snapshot, events, effects, answers. If the
+//! append fails, the state is loaded from the store again and all of the group is refused.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use cxo_core::{Change, Command, Rejected, Repo, Stamped};
+use cxo_protocol::params::AgentsOnStop;
+use cxo_protocol::wire::Notice;
+use cxo_protocol::{Code, EffectId, Event, LINE_VERSION, Line, Outcome, Problem, RunId, Timestamp};
+use cxo_store::{Batch, Lease, NewEvent, RunFilter, Seq, Store, StoreError, Stream};
+
+use crate::door::Door;
+use crate::effects::CarryOut;
+use crate::feed::{Committed, Feed, line};
+use crate::housekeeping::Housekeeping;
+use crate::inbox::{Answer, Message};
+use crate::projection::{Projector, touched};
+use crate::published::{Published, Touched};
+use crate::{fail_point, fresh, problems};
+
+/// Commands that are decided as one group.
+const GROUP: usize = 1024;
+
+/// Ended runs that are shown without asking the store; older ones are loaded when asked for.
+const HELD_RUNS: usize = 50;
+
+/// How long to wait before a group that could not be stored is tried again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Events that are read from the store at once when state is loaded.
+const LOAD_AT_ONCE: usize = 16_384;
+
+/// What the loop works on.
+pub(crate) struct RunLoop {
+    /// The log. Dropped last: it holds the right to write.
+    pub(crate) store: Box<dyn Store>,
+    /// That right.
+    pub(crate) lease: Lease,
+    /// What comes in.
+    pub(crate) messages: Receiver<Message>,
+    /// Who carries effects out.
+    pub(crate) executors: Box<dyn CarryOut>,
+    /// What readers see.
+    pub(crate) published: Arc<Published>,
+    /// What subscribers hear.
+    pub(crate) feed: Arc<Feed>,
+    /// Who tidies up after runs.
+    pub(crate) housekeeping: Housekeeping,
+    /// Who is connected.
+    pub(crate) door: Arc<Door>,
+    /// How long the daemon stays when there is nothing to do; for ever if absent.
+    pub(crate) idle_exit: Option<Duration>,
+}
+
+/// The state of the loop itself.
+struct Loop {
+    parts: RunLoop,
+    repo: Repo,
+    projector: Projector,
+    seq: Seq,
+    /// Reports that could not be stored; they are not lost but tried again.
+    unstored: Vec<Command>,
+    /// When a group that could not be stored is tried again.
+    again_at: Option<Instant>,
+    /// Whether the state in memory is not the one in the store, and could not be loaded from it.
+    is_stale: bool,
+    idle_since: Option<Instant>,
+}
+
+/// A command that was decided and waits for the commit.
+struct Decided {
+    answer: Option<Answer>,
+    /// What a report was about; after the commit its effect is settled.
+    settled: Option<EffectId>,
+    /// The report itself, so that it can be tried again.
+    again: Option<Command>,
+}
+
+impl RunLoop {
+    /// Loads the state, makes what it wants go on, and runs until it is told to stop or there has
+    /// been nothing to do for long enough. Answers what is to become of agents.
+    pub(crate) fn run(self, ready: impl FnOnce()) -> Result<AgentsOnStop, StoreError> {
+        let mut this = Loop {
+            repo: Repo::default(),
+            projector: Projector::default(),
+            seq: Seq(0),
+            unstored: Vec::new(),
+            again_at: None,
+            is_stale: false,
+            idle_since: None,
+            parts: self,
+        };
+        this.load()?;
+        this.reconcile();
+        ready();
+        Ok(this.turn())
+    }
+}
+
+impl Loop {
+    fn turn(&mut self) -> AgentsOnStop {
+        loop {
+            let Some(first) = self.next_message() else { return AgentsOnStop::GoOn };
+            let mut group = Vec::new();
+            let mut next = first;
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Stop(agents) => {
+                        self.handle(group);
+                        return agents;
+                    }
+                    Message::Look => {}
+                    Message::Hold { run, answer } => {
+                        let held = self.hold(&run).map(|()| self.seq.0);
+                        let _ = answer.send(held);
+                    }
+                    Message::Command { command, answer } => group.push((command, answer)),
+                }
+                if group.len() < GROUP {
+                    next = self.parts.messages.try_recv().ok();
+                }
+            }
+            self.handle(group);
+        }
+    }
+
+    /// Waits for a message; `None` to leave. A wait that ends by time gives a tick.
+    #[expect(clippy::option_option, reason = "a message, no message but work, or the end")]
+    fn next_message(&mut self) -> Option<Option<Message>> {
+        let tick = || Some(Some(Message::Command { command: Command::Tick, answer: None }));
+        if let Ok(message) = self.parts.messages.try_recv() {
+            return Some(Some(message));
+        }
+        let wait = self.wait();
+        let received = match wait {
+            Some(wait) => self.parts.messages.recv_timeout(wait),
+            None => self.parts.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(message) => Some(Some(message)),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) if self.is_left_alone() => None,
+            Err(RecvTimeoutError::Timeout) => tick(),
+        }
+    }
+
+    fn wait(&mut self) -> Option<Duration> {
+        if let Some(at) = self.again_at {
+            // What is due by then would not be stored either.
+            return Some(at.saturating_duration_since(Instant::now()));
+        }
+        let now = fresh::now();
+        let until_due =
+            self.repo.next_wakeup().map(|at| Duration::from_millis(at.millis_since(now).max(1)));
+        let leave = self.parts.idle_exit.filter(|_| self.is_idle()).map(|limit| {
+            let since = *self.idle_since.get_or_insert_with(Instant::now);
+            limit.saturating_sub(since.elapsed())
+        });
+        if leave.is_none() {
+            self.idle_since = None;
+        }
+        [until_due, leave].into_iter().flatten().min()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.parts.door.is_empty()
+            && self.unstored.is_empty()
+            && self.again_at.is_none()
+            && self.repo.wanted().next().is_none()
+            && self.repo.next_wakeup().is_none()
+            && self.parts.executors.count() == 0
+    }
+
+    /// Whether there has been nothing to do for long enough and nobody is there any more. From
+    /// then on nobody is let in.
+    fn is_left_alone(&self) -> bool {
+        let (Some(limit), Some(since)) = (self.parts.idle_exit, self.idle_since) else {
+            return false;
+        };
+        self.is_idle() && since.elapsed() >= limit && self.parts.door.close_if_empty()
+    }
+
+    /// Decides a group, stores it, and lets it out.
+    fn handle(&mut self, group: Vec<(Command, Option<Answer>)>) {
+        if self.is_stale && !self.reload() {
+            let answers = group.into_iter().map(|(command, answer)| Decided {
+                again: answer.is_none().then_some(command),
+                settled: None,
+                answer,
+            });
+            self.put_off(&unreadable(), answers.collect());
+            return;
+        }
+        let again = std::mem::take(&mut self.unstored).into_iter().map(|command| (command, None));
+        let now = fresh::now();
+        let mut events = Vec::new();
+        let mut decided = Vec::new();
+        for (command, answer) in again.chain(group) {
+            match self.decide(&command, now) {
+                Ok(more) => {
+                    let settled = if let Command::Finished { effect, .. } = &command {
+                        Some(effect.clone())
+                    } else {
+                        None
+                    };
+                    let again = answer.is_none().then_some(command);
+                    events.extend(more);
+                    decided.push(Decided { answer, settled, again });
+                }
+                Err(problem) => {
+                    refuse(&command, answer, problem, self.parts.executors.as_ref());
+                }
+            }
+        }
+        if decided.is_empty() {
+            return;
+        }
+        if let Some(fault) = self.repo.fault() {
+            tracing::error!(%fault, "a fault of the orchestrator: an event does not fit");
+        }
+        fail_point::reached("append.before");
+        match self.store(&events) {
+            Ok(committed) => {
+                self.again_at = None;
+                fail_point::reached("append.after");
+                self.let_out(&committed, decided);
+            }
+            Err(error) => self.take_back(&error, decided),
+        }
+    }
+
+    fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Stamped>, Problem> {
+        if let Some(run) = command.run()
+            && self.repo.run(&run).is_none()
+            && !matches!(command, Command::Start { .. })
+        {
+            // What it wants is started with what the group wants: after the commit.
+            self.load_run(&run).map_err(|error| problems::of_store(&error))?;
+        }
+        let decided = self.repo.handle(command, now);
+        if let Some(fault) = self.repo.fault() {
+            tracing::error!(%fault, "a fault of the core: an event that it decided does not fit");
+        }
+        decided.map_err(|rejected| {
+            if matches!(rejected, Rejected::NotWanted { .. }) {
+                tracing::debug!(%rejected, "a late report");
+            }
+            problems::of_rejected(&rejected)
+        })
+    }
+
+    /// Appends the events of a group with the rows that they change.
+    fn store(&mut self, events: &[Stamped]) -> Result<Vec<(u64, Stamped)>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch::default();
+        let mut runs: BTreeSet<&RunId> = BTreeSet::new();
+        for stamped in events {
+            runs.insert(&stamped.run);
+            batch.events.push(NewEvent {
+                stream: Stream::Run(stamped.run.clone()),
+                ts: stamped.at,
+                kind: stamped.event.kind().to_owned(),
+                body: serde_json::to_string(&stamped.event).unwrap_or_default(),
+            });
+        }
+        for run in runs {
+            if let Some(run) = self.repo.run(run) {
+                batch.rows.extend(self.projector.rows(run, events, &touched(run, events)));
+            }
+        }
+        let first = self.seq.0 + 1;
+        self.seq = self.parts.store.append(&self.parts.lease, self.seq, &batch)?;
+        Ok((first..).zip(events.iter().cloned()).collect())
+    }
+
+    /// What was committed goes out: to readers, subscribers, executors, and whoever asked.
+    fn let_out(&mut self, committed: &[(u64, Stamped)], decided: Vec<Decided>) {
+        let stamped: Vec<Stamped> = committed.iter().map(|(_, stamped)| stamped.clone()).collect();
+        self.publish(&stamped);
+        self.push(committed);
+        self.apply_changes();
+        for stamped in stamped.iter().filter(|s| matches!(s.event, Event::RunEnded { .. })) {
+            self.parts.housekeeping.run_ended(&stamped.run);
+        }
+        let settled: Vec<EffectId> =
+            decided.iter().filter_map(|decided| decided.settled.clone()).collect();
+        self.parts.executors.settled(&settled);
+        for decided in decided {
+            if let Some(answer) = decided.answer {
+                let _ = answer.send(Ok(self.seq.0));
+            }
+        }
+    }
+
+    fn publish(&self, events: &[Stamped]) {
+        let mut runs: Vec<&RunId> = events.iter().map(|stamped| &stamped.run).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        let changed = runs
+            .into_iter()
+            .filter_map(|run| self.repo.run(run))
+            .map(|run| (run, touched(run, events)));
+        self.parts.published.update(self.seq.0, changed);
+    }
+
+    fn push(&self, committed: &[(u64, Stamped)]) {
+        self.parts.feed.commit(self.seq.0, || {
+            committed.iter().filter_map(|(seq, stamped)| notice(*seq, stamped)).collect()
+        });
+    }
+
+    /// Makes what is wanted now go on, and ends what is not.
+    fn apply_changes(&mut self) {
+        for change in self.repo.drain_changes() {
+            match change {
+                Change::Start(id) => {
+                    self.start(&id);
+                }
+                Change::Stop(id) => self.parts.executors.stop(&id),
+            }
+        }
+    }
+
+    /// Starts a wanted effect. One that cannot even begin is reported like any other.
+    fn start(&mut self, id: &EffectId) {
+        let Some(effect) = self.repo.effect(id) else { return };
+        if let Err(outcome) = self.parts.executors.start(effect) {
+            // Not by the inbox, which only this thread empties.
+            self.unstored.push(Command::Finished { effect: id.clone(), outcome });
+            self.again_at = Some(Instant::now() + STORE_AGAIN_AFTER);
+        }
+    }
+
+    /// The group was not stored: nothing of it happened.
+    fn take_back(&mut self, error: &StoreError, decided: Vec<Decided>) {
+        tracing::error!(%error, "a group could not be stored");
+        self.put_off(&problems::of_store(error), decided);
+        self.reload();
+    }
+
+    /// Refuses what clients asked, and keeps what was reported for another try.
+    fn put_off(&mut self, problem: &Problem, decided: Vec<Decided>) {
+        for decided in decided {
+            if let Some(answer) = decided.answer {
+                let _ = answer.send(Err(problem.clone()));
+            }
+            self.unstored.extend(decided.again.filter(|command| *command != Command::Tick));
+        }
+        self.again_at = Some(Instant::now() + STORE_AGAIN_AFTER);
+    }
+
+    /// Takes the state from the store again; says whether that could be done.
+    fn reload(&mut self) -> bool {
+        let loaded = self.load();
+        if let Err(error) = &loaded {
+            tracing::error!(%error, "the state could not be read again");
+        }
+        self.is_stale = loaded.is_err();
+        !self.is_stale
+    }
+
+    /// Loads the open runs and the newest others from the log.
+    fn load(&mut self) -> Result<(), StoreError> {
+        self.repo = Repo::default();
+        self.projector = Projector::default();
+        self.seq = self.parts.store.last_seq()?;
+        let mut rows = self.parts.store.runs(RunFilter::Open)?;
+        rows.extend(self.parts.store.runs(RunFilter::Newest { limit: HELD_RUNS })?);
+        rows.sort_by(|a, b| a.run.cmp(&b.run));
+        rows.dedup_by(|a, b| a.run == b.run);
+        for row in rows {
+            self.load_run(&row.run)?;
+        }
+        self.repo.drain_changes();
+        Ok(())
+    }
+
+    fn load_run(&mut self, run: &RunId) -> Result<(), StoreError> {
+        let stream = Stream::Run(run.clone());
+        let mut after = Seq(0);
+        let mut pages = Vec::new();
+        loop {
+            let events = self.parts.store.read(&stream, after, LOAD_AT_ONCE)?;
+            let Some(last) = events.last() else { break };
+            after = last.seq;
+            pages.push(events);
+        }
+        // From here on nothing can fail: a run that is held is held whole.
+        for events in pages {
+            for stored in &events {
+                let event: Event = match serde_json::from_str(&stored.body) {
+                    Ok(event) => event,
+                    Err(error) => {
+                        tracing::error!(%run, seq = %stored.seq, %error, "an event is not understood");
+                        continue;
+                    }
+                };
+                let stamped = Stamped { run: run.clone(), at: stored.ts, event };
+                if let Err(error) = self.repo.evolve(&stamped) {
+                    tracing::error!(%run, seq = %stored.seq, %error, "an event does not fit");
+                }
+                if let Some(run) = self.repo.run(run) {
+                    self.projector.event(run, &stamped, &mut Vec::new());
+                }
+            }
+        }
+        if let Some(run) = self.repo.run(run) {
+            self.parts.published.update(self.seq.0, std::iter::once((run, Touched::All)));
+        }
+        Ok(())
+    }
+
+    /// Has a run in memory that is in the log.
+    fn hold(&mut self, run: &RunId) -> Result<(), Problem> {
+        if self.repo.run(run).is_none() {
+            self.load_run(run).map_err(|error| problems::of_store(&error))?;
+            self.apply_changes();
+        }
+        Ok(())
+    }
+
+    /// After a start: what is wanted goes on, what goes on and is not wanted is ended.
+    fn reconcile(&mut self) {
+        for run in self.repo.runs().filter(|run| run.is_ended()) {
+            self.parts.housekeeping.run_ended(&run.id);
+        }
+        let wanted: Vec<EffectId> = self.repo.wanted().cloned().collect();
+        self.parts.executors.take_over(&wanted);
+        for id in wanted {
+            self.start(&id);
+        }
+    }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(Code::StateUnusable, "the state cannot be read")
+        .because("the daemon's log says why")
+        .keeping("the state is as it was")
+        .try_next("cxo doctor")
+}
+
+/// Tells a client why; a report that nobody wants is settled all the same.
+fn refuse(command: &Command, answer: Option<Answer>, problem: Problem, executors: &dyn CarryOut) {
+    if let Command::Finished { effect, outcome } = command {
+        if !matches!(outcome.as_ref(), Outcome::Broken { .. }) {
+            tracing::info!(%effect, reason = problem.message, "a report was not taken");
+        }
+        executors.settled(std::slice::from_ref(effect));
+    }
+    if let Some(answer) = answer {
+        let _ = answer.send(Err(problem));
+    }
+}
+
+/// A committed event as a pushed line.
+pub(crate) fn notice(seq: u64, stamped: &Stamped) -> Option<Committed> {
+    let event = Notice::Event(Box::new(Line {
+        v: LINE_VERSION,
+        seq,
+        ts: stamped.at,
+        run: stamped.run.clone(),
+        event: stamped.event.clone(),
+    }));
+    Some(Committed { seq, run: stamped.run.clone(), text: line(&event)? })
+}
+
+#[cfg(test)]
+mod tests;

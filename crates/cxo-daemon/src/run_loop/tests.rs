@@ -1,0 +1,347 @@
+//! Groups, refusals and what leaves when, with a store that can fail and effects that only note
+//! what was asked of them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cxo_protocol::rows::{
+    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
+};
+use cxo_protocol::{
+    CommitId, Effect, Plan, PlanApproval, PlanTask, RedBase, RunOptions, TaskId, TimeLimits,
+    TreeId, WorkspaceKind,
+};
+use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, StoredEvent};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::inbox::{Inbox, QUEUE_CAPACITY};
+
+/// What the store is to do wrong, and what it was asked.
+#[derive(Debug, Default)]
+struct Faults {
+    appends: AtomicUsize,
+    refuse_appends: AtomicUsize,
+    refuse_reads: AtomicUsize,
+}
+
+/// A store in memory that fails when it is told to.
+struct Flaky {
+    inner: MemoryStore,
+    faults: Arc<Faults>,
+}
+
+fn full() -> StoreError {
+    StoreError::Full { path: PathBuf::from("state.db") }
+}
+
+/// Takes one of so many, if there is one left.
+fn takes(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+}
+
+impl Reader for Flaky {
+    fn read(&self, s: &Stream, after: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        if takes(&self.faults.refuse_reads) {
+            Err(full())
+        } else {
+            self.inner.read(s, after, limit)
+        }
+    }
+    fn last_seq(&self) -> Result<Seq, StoreError> {
+        if takes(&self.faults.refuse_reads) { Err(full()) } else { self.inner.last_seq() }
+    }
+    fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        self.inner.runs(filter)
+    }
+    fn run(&self, run: &RunId) -> Result<Option<RunRow>, StoreError> {
+        self.inner.run(run)
+    }
+    fn tasks(&self, run: &RunId) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(run)
+    }
+    fn attempts(&self, run: &RunId) -> Result<Vec<AttemptRow>, StoreError> {
+        self.inner.attempts(run)
+    }
+    fn usage(&self, run: &RunId) -> Result<Vec<UsageRow>, StoreError> {
+        self.inner.usage(run)
+    }
+    fn artifacts(&self, run: &RunId) -> Result<Vec<ArtifactRow>, StoreError> {
+        self.inner.artifacts(run)
+    }
+    fn questions(&self, run: &RunId) -> Result<Vec<QuestionRow>, StoreError> {
+        self.inner.questions(run)
+    }
+    fn landings(&self, run: &RunId) -> Result<Vec<LandingRow>, StoreError> {
+        self.inner.landings(run)
+    }
+    fn remembered_answers(&self, now: Timestamp) -> Result<Vec<StoredAnswer>, StoreError> {
+        self.inner.remembered_answers(now)
+    }
+}
+
+impl Store for Flaky {
+    fn append(&mut self, lease: &Lease, after: Seq, batch: &Batch) -> Result<Seq, StoreError> {
+        self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        if takes(&self.faults.refuse_appends) {
+            return Err(full());
+        }
+        self.inner.append(lease, after, batch)
+    }
+    fn acquire_lease(&mut self, holder: &str, now: Timestamp) -> Result<Lease, StoreError> {
+        self.inner.acquire_lease(holder, now)
+    }
+    fn forget(&mut self, lease: &Lease, run: &RunId) -> Result<Forgotten, StoreError> {
+        self.inner.forget(lease, run)
+    }
+    fn forget_answers(&mut self, lease: &Lease, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.forget_answers(lease, now)
+    }
+    fn replace_projections(&mut self, lease: &Lease, rows: &[Row]) -> Result<(), StoreError> {
+        self.inner.replace_projections(lease, rows)
+    }
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.inner.reader()
+    }
+}
+
+/// Notes what was asked, and whether the run was in the store by then.
+#[derive(Default)]
+struct Noted {
+    started: Vec<EffectId>,
+    too_early: Vec<EffectId>,
+    settled: Vec<EffectId>,
+}
+
+struct Noting {
+    noted: Arc<Mutex<Noted>>,
+    reader: Mutex<Box<dyn Reader>>,
+}
+
+impl CarryOut for Noting {
+    fn start(&self, effect: Effect) -> Result<(), Box<Outcome>> {
+        let stored = self.reader.lock().unwrap().run(&effect.run).unwrap();
+        let mut noted = self.noted.lock().unwrap();
+        if stored.is_none() {
+            noted.too_early.push(effect.id.clone());
+        }
+        noted.started.push(effect.id);
+        Ok(())
+    }
+    fn stop(&self, _: &EffectId) {}
+    fn settled(&self, effects: &[EffectId]) {
+        self.noted.lock().unwrap().settled.extend_from_slice(effects);
+    }
+    fn take_over(&self, _: &[EffectId]) {}
+    fn count(&self) -> usize {
+        0
+    }
+}
+
+/// A run loop on a thread of its own.
+struct World {
+    inbox: Inbox,
+    faults: Arc<Faults>,
+    noted: Arc<Mutex<Noted>>,
+    published: Arc<Published>,
+    feed: Arc<Feed>,
+    reader: Box<dyn Reader>,
+    /// Everything of the loop until it is let go.
+    waiting: Option<RunLoop>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let faults = Arc::new(Faults::default());
+        let mut store = Flaky { inner: MemoryStore::new(), faults: faults.clone() };
+        let lease = store.acquire_lease("test", Timestamp(1)).unwrap();
+        let (inbox, messages) = Inbox::new();
+        let noted = Arc::new(Mutex::new(Noted::default()));
+        let (published, feed) = (Arc::new(Published::default()), Arc::new(Feed::new(0)));
+        let executors =
+            Noting { noted: noted.clone(), reader: Mutex::new(store.reader().unwrap()) };
+        let reader = store.reader().unwrap();
+        let run_loop = RunLoop {
+            store: Box::new(store),
+            lease,
+            messages,
+            executors: Box::new(executors),
+            published: published.clone(),
+            feed: feed.clone(),
+            housekeeping: Housekeeping::to(std::sync::mpsc::channel().0),
+            door: Arc::new(Door::default()),
+            idle_exit: None,
+        };
+        let waiting = Some(run_loop);
+        Self { inbox, faults, noted, published, feed, reader, waiting, thread: None }
+    }
+
+    /// Lets the loop run.
+    fn go(&mut self) {
+        let run_loop = self.waiting.take().unwrap();
+        self.thread = Some(std::thread::spawn(move || {
+            let _ = run_loop.run(|| {}).unwrap();
+        }));
+    }
+
+    fn offer(&self, command: Command) -> oneshot::Receiver<Result<u64, Problem>> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.offer(Message::Command { command, answer: Some(answer) }).unwrap();
+        answered
+    }
+
+    fn ask(&self, command: Command) -> Result<u64, Problem> {
+        self.offer(command).blocking_recv().unwrap()
+    }
+
+    fn kinds(&self, run: &str) -> Vec<String> {
+        let stream = Stream::Run(RunId::new(run).unwrap());
+        let events = self.reader.read(&stream, Seq(0), 100).unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.inbox.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking());
+        }
+    }
+}
+
+fn start(run: &str) -> Command {
+    let task = PlanTask {
+        id: TaskId::new("a").unwrap(),
+        title: "a".to_owned(),
+        description: String::new(),
+        files: Vec::new(),
+        depends_on: Vec::new(),
+        acceptance: Vec::new(),
+        agent: None,
+        estimate_minutes: None,
+        parallel_group: None,
+    };
+    Command::Start {
+        run: RunId::new(run).unwrap(),
+        options: Arc::new(RunOptions {
+            goal: "goal".to_owned(),
+            base: "main".to_owned(),
+            jobs: 1,
+            agent: "shell".to_owned(),
+            checks: Vec::new(),
+            retries: 1,
+            red_base: RedBase::Stop,
+            workspace: WorkspaceKind::Clone,
+            setup: Vec::new(),
+            limits: TimeLimits { attempt_ms: 1, silence_ms: 1, check_ms: 1 },
+            unapproved: None,
+            plan_approval: PlanApproval::Given,
+        }),
+        plan: Some(Arc::new(Plan { summary: String::new(), tasks: vec![task] })),
+    }
+}
+
+/// The report that the base of a run is prepared.
+fn prepared(effect: &EffectId) -> Command {
+    Command::Finished {
+        effect: effect.clone(),
+        outcome: Box::new(Outcome::Prepared {
+            commit: CommitId::new(&"a".repeat(40)).unwrap(),
+            tree: TreeId::new(&"b".repeat(40)).unwrap(),
+        }),
+    }
+}
+
+/// Everything that waits is one group: one append, and each gets its answer after it.
+#[test]
+fn what_waits_is_stored_by_one_append() {
+    let mut world = World::new();
+    let answers: Vec<_> = (0..100).map(|n| world.offer(start(&format!("r{n}")))).collect();
+    world.go();
+    for answer in answers {
+        assert!(answer.blocking_recv().unwrap().is_ok());
+    }
+    assert_eq!(world.faults.appends.load(Ordering::SeqCst), 1);
+    assert_eq!(world.published.runs().len(), 100);
+    let noted = world.noted.lock().unwrap();
+    assert_eq!(noted.started.iter().collect::<BTreeSet<_>>().len(), 100);
+    assert!(noted.too_early.is_empty(), "started before its run was stored: {:?}", noted.too_early);
+}
+
+/// [G16] A group that cannot be stored changes nothing: nothing is shown, pushed or started, each
+/// is told why, and the next group is stored as if the other had never been.
+#[test]
+fn a_group_that_is_not_stored_never_was() {
+    let mut world = World::new();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    let (_, mut pushed) = world.feed.subscribe(None);
+    let refused: Vec<_> = (0..3).map(|n| world.offer(start(&format!("r{n}")))).collect();
+    world.go();
+    for answer in refused {
+        let problem = answer.blocking_recv().unwrap().unwrap_err();
+        assert_eq!(problem.code, Code::DiskFull);
+    }
+    assert!(world.published.runs().is_empty());
+    assert!(world.noted.lock().unwrap().started.is_empty());
+    assert!(pushed.try_recv().is_err());
+    assert_eq!(world.ask(start("r0")), Ok(1));
+    assert_eq!(world.kinds("r0").len(), 1);
+    assert!(world.kinds("r1").is_empty());
+}
+
+/// [G16] A report that could not be stored is not lost and not taken twice, and its process is
+/// remembered until it is stored.
+#[test]
+fn a_report_is_stored_once_when_there_is_room_again() {
+    let mut world = World::new();
+    world.go();
+    world.ask(start("r0")).unwrap();
+    let effect = world.noted.lock().unwrap().started.first().unwrap().clone();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    world.inbox.report(prepared(&effect));
+    // Whether this comes in the same group or in the next: the report was refused once by then.
+    let _ = world.ask(start("r9"));
+    world.ask(start("r1")).unwrap();
+    let kinds = world.kinds("r0");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "base.prepared").count(), 1, "{kinds:?}");
+    assert_eq!(world.noted.lock().unwrap().settled, std::slice::from_ref(&effect));
+    // The same report a second time changes nothing.
+    world.inbox.report(prepared(&effect));
+    world.ask(start("r2")).unwrap();
+    assert_eq!(world.kinds("r0"), kinds);
+}
+
+/// [G16] [G28] A state that could not be read again is not decided on.
+#[test]
+fn nothing_is_decided_on_half_a_state() {
+    let mut world = World::new();
+    world.go();
+    world.ask(start("r0")).unwrap();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    world.faults.refuse_reads.store(2, Ordering::SeqCst);
+    assert_eq!(world.ask(start("r1")).unwrap_err().code, Code::DiskFull);
+    let run = RunId::new("r0").unwrap();
+    let problem = world.ask(Command::Cancel { run: run.clone() }).unwrap_err();
+    assert_eq!(problem.code, Code::StateUnusable);
+    assert!(world.ask(Command::Cancel { run }).is_ok(), "the state is there again");
+    assert_eq!(world.kinds("r0").first().map(String::as_str), Some("run.started"));
+}
+
+/// [G25] More than the queue takes is refused at once, by name and with what to do.
+#[test]
+fn one_too_many_is_told_to_come_again() {
+    let mut world = World::new();
+    for n in 0..QUEUE_CAPACITY {
+        drop(world.offer(start(&format!("r{n}"))));
+    }
+    let message = Message::Command { command: Command::Tick, answer: None };
+    let problem = world.inbox.offer(message).unwrap_err();
+    assert_eq!(problem.code, Code::Busy);
+    assert!(!problem.next.is_empty(), "{problem:?}");
+    world.go();
+}

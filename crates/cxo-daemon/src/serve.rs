@@ -1,0 +1,281 @@
+//! Being the daemon of a repository: from the lock that makes this process it, to the end.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cxo_agent::supervisor::{Shutdown, SupervisorPaths};
+use cxo_git::{Hub, Repository};
+use cxo_protocol::params::AgentsOnStop;
+use cxo_protocol::wire::Activity;
+use cxo_protocol::{Code, EffectId, Outcome, Problem};
+use cxo_store::{Reader, SqliteStore, Store};
+use rustix::fs::FlockOperation;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{self, Config, Sources};
+use crate::door::Door;
+use crate::effects::{Context, Executors, Reports, own_env};
+use crate::feed::Feed;
+use crate::following::Following;
+use crate::handlers::Handlers;
+use crate::housekeeping::{Household, Housekeeping};
+use crate::inbox::Inbox;
+use crate::paths::{self, Paths};
+use crate::published::Published;
+use crate::run_loop::RunLoop;
+use crate::slots::Slots;
+use crate::supervised::Supervised;
+use crate::{fresh, listener, problems};
+
+/// How long a supervisor stays that has nothing to do and nobody to talk to.
+const SUPERVISOR_IDLE_EXIT_MS: &str = "60000";
+
+/// How long a daemon that was killed may take to be gone: it has threads and memory to give back.
+const LOCK_WITHIN: Duration = Duration::from_secs(10);
+
+/// Is the daemon until it leaves. Prints `ready`, or the problem as JSON, as one line on stdout.
+pub fn daemon(cwd: &Path) -> Result<(), Problem> {
+    let served = serve(cwd);
+    if let Err(problem) = &served {
+        say(&serde_json::to_string(problem).unwrap_or_default());
+    }
+    served
+}
+
+/// One line for whoever started the daemon; nobody may be listening any more.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n"));
+    let _ = out.flush();
+}
+
+fn serve(cwd: &Path) -> Result<(), Problem> {
+    let paths = paths::find(cwd)?;
+    let _lock = lock(&paths)?;
+    log_to_stderr();
+    let repository = Repository::discover(cwd).map_err(|error| problems::of_git(&error))?;
+    let config = config_of(&paths);
+    let mut store =
+        SqliteStore::open(&paths.database()).map_err(|error| problems::of_store(&error))?;
+    let lease = store
+        .acquire_lease(&format!("daemon {}", std::process::id()), fresh::now())
+        .map_err(|error| problems::of_store(&error))?;
+    let seq = store.last_seq().map_err(|error| problems::of_store(&error))?;
+    let hub = Hub::open(&paths.hub(), &repository).map_err(|error| problems::of_git(&error))?;
+    let (inbox, messages) = Inbox::new();
+    let door = Arc::new(Door::default());
+    let feed = Arc::new(Feed::new(seq.0));
+    let published = Arc::new(Published::default());
+    let context = Arc::new(Context {
+        supervised: supervised(&paths)?,
+        following: Following::start().map_err(|error| internal(&error))?,
+        slots: Slots::default(),
+        reports: Box::new(ToInbox { inbox: inbox.clone(), feed: feed.clone() }),
+        hub,
+        paths: paths.clone(),
+    });
+    let executors = Executors::new(context.clone());
+    let handlers = Arc::new(Handlers {
+        database: paths.database(),
+        paths: paths.clone(),
+        inbox: inbox.clone(),
+        published: published.clone(),
+        door: door.clone(),
+        feed: feed.clone(),
+        executors: executors.clone(),
+        started_at: fresh::now(),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .map_err(|error| internal(&error))?;
+    let (listener, signals) = {
+        let _inside = runtime.enter();
+        let listener = listener::bind(&paths.socket()).map_err(|error| internal(&error))?;
+        (listener, Signals::hear().map_err(|error| internal(&error))?)
+    };
+    let (farewell, leaving) = watch::channel(false);
+    let listening = runtime.spawn(listener::serve(listener, handlers, leaving));
+    runtime.spawn(leave_at_signal(signals, inbox));
+    let household =
+        Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
+    let idle_ms = config.daemon.idle_exit.as_ms();
+    let run_loop = RunLoop {
+        store: Box::new(store),
+        lease,
+        messages,
+        executors: Box::new(executors),
+        published,
+        feed,
+        door: door.clone(),
+        housekeeping: Housekeeping::start(household).map_err(|error| internal(&error))?,
+        idle_exit: (idle_ms > 0).then(|| Duration::from_millis(idle_ms)),
+    };
+    let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_store(&error));
+    // Nobody is to find a socket behind which nobody is.
+    door.close();
+    let _ = std::fs::remove_file(paths.socket());
+    let _ = farewell.send(true);
+    let _ = runtime.block_on(listening);
+    // Only now that nothing is decided any more: an agent that is ended here is not missed.
+    context.supervised.shut_down(match &ran {
+        Ok(AgentsOnStop::End) => Shutdown::EndAll,
+        Ok(AgentsOnStop::GoOn) | Err(_) => Shutdown::WhenEmpty,
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ran.map(drop)
+}
+
+/// The signals that ask the daemon to leave. They are heard from before it says that it is ready:
+/// one that comes in between must not end it as by an accident.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Leaves in order when the system asks for it: agents go on under their supervisor.
+async fn leave_at_signal(mut signals: Signals, inbox: Inbox) {
+    tokio::select! {
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
+    }
+    tracing::info!("leaving, because a signal asked for it");
+    // The inbox may be full; it must not hold up those who are to be answered.
+    let _ = tokio::task::spawn_blocking(move || inbox.stop()).await;
+}
+
+fn internal(error: &std::io::Error) -> Problem {
+    Problem::new(Code::Internal, "the daemon could not start").because(error.to_string())
+}
+
+/// The lock decides who is the daemon; it goes with the process, however that ends.
+fn lock(paths: &Paths) -> Result<File, Problem> {
+    let path = paths.daemon_lock();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| internal(&error))?;
+    if !is_taken(&file, paths) {
+        let pid = std::fs::read_to_string(&path).unwrap_or_default();
+        return Err(Problem::new(Code::StateUnusable, "a daemon is already running")
+            .because(format!("its process is {}", pid.trim()))
+            .keeping("nothing was changed")
+            .try_next("cxo daemon status"));
+    }
+    let pid = std::process::id().to_string();
+    let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
+    written.map_err(|error| internal(&error))?;
+    Ok(file)
+}
+
+fn log_to_stderr() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO)
+        .finish();
+    // A second call happens only in tests, which keep the first.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Takes the lock. A daemon that was killed holds it until the system has taken it down: then
+/// nobody listens any more, and it is waited for.
+fn is_taken(file: &File, paths: &Paths) -> bool {
+    if rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return true;
+    }
+    if std::os::unix::net::UnixStream::connect(paths.socket()).is_ok() {
+        return false;
+    }
+    let Ok(waiting) = file.try_clone() else { return false };
+    let (taken, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = taken.send(rustix::fs::flock(&waiting, FlockOperation::LockExclusive).is_ok());
+    });
+    told.recv_timeout(LOCK_WITHIN).unwrap_or(false)
+}
+
+/// The settings of the daemon itself. A mistake in the configuration is told to whoever starts a
+/// run, not to who asks for status.
+fn config_of(paths: &Paths) -> Config {
+    let user_env = own_env();
+    let flags = BTreeMap::new();
+    let sources = Sources { work_tree: &paths.work_tree, user_env: &user_env, flags: &flags };
+    config::load(&sources).map_or_else(|_| Config::default(), |loaded| loaded.config)
+}
+
+fn supervised(paths: &Paths) -> Result<Arc<Supervised>, Problem> {
+    let places = SupervisorPaths { dir: paths.supervisor_dir(), socket: paths.supervisor_socket() };
+    Supervised::connect(places, supervise_command).map_err(|error| {
+        Problem::new(Code::Internal, "the supervisor could not be started")
+            .because(error.to_string())
+            .keeping("the state is as it was")
+            .try_next("cxo doctor")
+    })
+}
+
+/// This program, wherever it is: an update in place must not change what a running daemon starts.
+fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("cxo"))
+}
+
+/// The command that is the supervisor of these paths.
+fn supervise_command(places: &SupervisorPaths) -> Command {
+    let mut command = Command::new(own_program());
+    command
+        .arg("supervise")
+        .arg(&places.dir)
+        .arg(&places.socket)
+        .arg(SUPERVISOR_IDLE_EXIT_MS)
+        .current_dir("/");
+    let log = OpenOptions::new().create(true).append(true).open(places.dir.with_extension("log"));
+    if let Ok(log) = log {
+        command.stderr(log);
+    }
+    command
+}
+
+/// Reports of executors, to the run loop and to who watches.
+#[derive(Debug)]
+struct ToInbox {
+    inbox: Inbox,
+    feed: Arc<Feed>,
+}
+
+impl Reports for ToInbox {
+    fn finished(&self, effect: EffectId, outcome: Outcome) {
+        self.inbox.report(cxo_core::Command::Finished { effect, outcome: Box::new(outcome) });
+    }
+
+    fn thread_started(&self, effect: &EffectId, thread: &str) {
+        let (effect, thread) = (effect.clone(), thread.to_owned());
+        self.inbox.report(cxo_core::Command::ThreadStarted { effect, thread });
+    }
+
+    fn activity(&self, activity: Activity) {
+        self.feed.activity(activity);
+    }
+}

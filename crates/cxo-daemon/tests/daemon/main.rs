@@ -1,0 +1,16 @@
+//! The daemon as a process of its own, with a real supervisor, real git and real processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod checks;
+mod faults;
+mod requests;
+mod restarts;
+mod tasks;
+mod world;

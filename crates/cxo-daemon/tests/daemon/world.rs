@@ -1,0 +1,380 @@
+//! A repository with a home of its own, its daemon, and agents that are shell scripts.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use cxo_protocol::client::{Client, Pushed};
+use cxo_protocol::methods::method;
+use cxo_protocol::params::{
+    Approve, DaemonStatus, EventsSubscribe, RunName, StartRun, StatusQuery,
+};
+use cxo_protocol::view::{RunView, TaskView, TaskWord};
+use cxo_protocol::{Event, Line, Plan, PlanTask, RunId, TaskId};
+use cxo_testkit::invariants::{Landed, ProcessMark, Scene, UserTree, check};
+
+/// A safety net: nothing here takes nearly as long.
+pub(crate) const AT_MOST: Duration = Duration::from_mins(2);
+
+/// See the module.
+pub(crate) struct World {
+    root: tempfile::TempDir,
+    before: UserTree,
+    daemon: Option<Child>,
+}
+
+/// A task whose agent is `tasks/ID.sh` of its world.
+pub(crate) fn task(id: &str, needs: &[&str]) -> PlanTask {
+    PlanTask {
+        id: TaskId::new(id).unwrap(),
+        title: format!("Task {id}"),
+        description: String::new(),
+        files: vec![format!("{id}.txt")],
+        depends_on: needs.iter().map(|id| TaskId::new(id).unwrap()).collect(),
+        acceptance: Vec::new(),
+        agent: None,
+        estimate_minutes: None,
+        parallel_group: None,
+    }
+}
+
+impl World {
+    /// A repository with these lines in its configuration.
+    pub(crate) fn new(config: &str) -> Self {
+        let base = env!("CARGO_TARGET_TMPDIR");
+        let root = tempfile::Builder::new().prefix("d").rand_bytes(5).tempdir_in(base).unwrap();
+        let at = |name: &str| root.path().join(name);
+        for dir in ["home", "config/codex-orch", "state", "tmp", "tasks", "repo/.codex-orch"] {
+            fs::create_dir_all(at(dir)).unwrap();
+        }
+        fs::DirBuilder::new().mode(0o700).create(at("r")).unwrap();
+        let tasks = at("tasks");
+        let user = format!(
+            "[run]\nagent = \"shell\"\n[agents.shell]\nkind = \"command\"\nprogram = \"/bin/sh\"\n\
+             args = [\"-c\", '. \"{0}/$CXO_TASK.sh\"']\nsandbox = \"none\"\nenv = {{ WORLD = \"{1}\" }}\n\
+             [agents.caged]\nkind = \"command\"\nprogram = \"/bin/sh\"\n\
+             args = [\"-c\", '. \"{0}/$CXO_TASK.sh\"']\nenv = {{ WORLD = \"{1}\" }}\n",
+            tasks.display(),
+            root.path().display()
+        );
+        fs::write(at("config/codex-orch/config.toml"), user).unwrap();
+        let repo = at("repo");
+        fs::write(repo.join(".codex-orch/config.toml"), config).unwrap();
+        fs::write(repo.join("README.md"), "one\ntwo\nthree\n").unwrap();
+        git(&repo, &["init", "-q", "-b", "main"]);
+        git(&repo, &["config", "user.name", "User"]);
+        git(&repo, &["config", "user.email", "user@example.org"]);
+        git(&repo, &["add", "-A"]);
+        git(&repo, &["commit", "-q", "-m", "base"]);
+        let before = UserTree::of(&repo).unwrap();
+        Self { root, before, daemon: None }
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn repo(&self) -> PathBuf {
+        self.at("repo")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.at("repo/.git/codex-orch")
+    }
+
+    pub(crate) fn hub(&self) -> PathBuf {
+        self.state().join("hub")
+    }
+
+    /// What the agent of a task does.
+    pub(crate) fn script(&self, task: &str, lines: &str) -> &Self {
+        fs::write(self.at("tasks").join(format!("{task}.sh")), lines).unwrap();
+        self
+    }
+
+    /// A pipe by which scripts and tests wait for each other.
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.at(name);
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        path
+    }
+
+    /// Waits until a script writes a line into a pipe.
+    pub(crate) fn hear(&self, name: &str) -> String {
+        let mut line = String::new();
+        BufReader::new(File::open(self.at(name)).unwrap()).read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Lets a script go on that reads from a pipe.
+    pub(crate) fn tell(&self, name: &str) {
+        File::options().write(true).open(self.at(name)).unwrap().write_all(b"go\n").unwrap();
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let path = |name: &str| self.at(name).to_str().unwrap().to_owned();
+        BTreeMap::from([
+            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+            ("HOME".to_owned(), path("home")),
+            ("XDG_CONFIG_HOME".to_owned(), path("config")),
+            ("XDG_STATE_HOME".to_owned(), path("state")),
+            ("XDG_RUNTIME_DIR".to_owned(), path("r")),
+            ("TMPDIR".to_owned(), path("tmp")),
+        ])
+    }
+
+    /// Starts the daemon and waits until it is ready, or has said why not.
+    pub(crate) fn start_with(&mut self, more: &[(&str, &str)]) -> String {
+        let log = File::options().create(true).append(true).open(self.at("daemon.log")).unwrap();
+        let mut child = Command::new(program())
+            .arg("daemon")
+            .arg(self.repo())
+            .current_dir(self.repo())
+            .env_clear()
+            .envs(self.environment())
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.daemon = Some(child);
+        line.trim_end().to_owned()
+    }
+
+    /// What a daemon says that is started beside the one that serves.
+    pub(crate) fn second(&mut self) -> String {
+        let first = self.daemon.take();
+        let said = self.start_with(&[]);
+        assert!(!self.until_gone().success());
+        self.daemon = first;
+        said
+    }
+
+    /// What the user did since the world was made is theirs, too.
+    pub(crate) fn user_worked(&mut self) {
+        self.before = UserTree::of(&self.repo()).unwrap();
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert_eq!(self.start_with(&[]), "ready");
+    }
+
+    /// Waits until the daemon has gone by itself.
+    pub(crate) fn until_gone(&mut self) -> ExitStatus {
+        self.daemon.take().unwrap().wait().unwrap()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.daemon.as_ref().unwrap().id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal)
+            .unwrap();
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        let id = fs::read_to_string(self.state().join("id")).unwrap();
+        self.at("r/codex-orch").join(id.trim()).join("daemon.sock")
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.socket()).unwrap()
+    }
+
+    /// A connection on which anything can be written.
+    pub(crate) fn raw(&self) -> BufReader<UnixStream> {
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(AT_MOST)).unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut hello = String::new();
+        reader.read_line(&mut hello).unwrap();
+        assert!(hello.contains("\"hello\""), "{hello}");
+        reader
+    }
+
+    pub(crate) fn start_params(&self, tasks: Vec<PlanTask>) -> StartRun {
+        StartRun {
+            goal: "What is to be done".to_owned(),
+            plan: Some(Plan { summary: "A plan.".to_owned(), tasks }),
+            approve: Approve::Given,
+            trust: Some("any".to_owned()),
+            settings: BTreeMap::new(),
+            env: self.environment(),
+            cwd: self.repo().to_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Starts a run of these tasks.
+    pub(crate) fn run(&self, tasks: Vec<PlanTask>) -> RunId {
+        let params = self.start_params(tasks);
+        self.client().call::<method::RunStart>(&params).unwrap().run
+    }
+
+    pub(crate) fn see(&self, run: &RunId) -> RunView {
+        let query = StatusQuery { run: Some(run.to_string()), ..StatusQuery::default() };
+        self.client().call::<method::RunStatus>(&query).unwrap().runs.remove(0)
+    }
+
+    pub(crate) fn status(&self) -> DaemonStatus {
+        self.client().call::<method::DaemonStatus>(&cxo_protocol::params::Nothing {}).unwrap()
+    }
+
+    /// Follows a run from its beginning until an event is the one that is waited for.
+    pub(crate) fn until(&self, run: &RunId, is_it: impl Fn(&Event) -> bool) -> Vec<Line> {
+        let mut client = self.client();
+        client.subscribe(&EventsSubscribe { run: Some(run.to_string()), since: Some(0) }).unwrap();
+        let mut lines = Vec::new();
+        loop {
+            match client.next_pushed(Some(AT_MOST)).unwrap().expect("nothing more came") {
+                Pushed::Event(line) => {
+                    let is_it = is_it(&line.event);
+                    lines.push(*line);
+                    if is_it {
+                        return lines;
+                    }
+                }
+                Pushed::Activity(_) => {}
+                Pushed::Gap(seq) => panic!("a gap after {seq}"),
+            }
+        }
+    }
+
+    pub(crate) fn until_ended(&self, run: &RunId) -> RunView {
+        self.until(run, |event| matches!(event, Event::RunEnded { .. }));
+        self.see(run)
+    }
+
+    pub(crate) fn cancel(&self, run: &RunId) {
+        self.client().call::<method::RunCancel>(&RunName { run: run.to_string() }).unwrap();
+    }
+
+    /// Waits until nothing that this world's supervisor started is alive.
+    pub(crate) fn until_quiet(&self) {
+        let paths = cxo_agent::supervisor::SupervisorPaths {
+            dir: self.state().join("supervisor"),
+            socket: self.socket().with_file_name("supervisor.sock"),
+        };
+        let (tell, heard) = std::sync::mpsc::channel();
+        let client = cxo_agent::supervisor::SupervisorClient::connect(&paths, move |report| {
+            drop(tell.send(report));
+        });
+        let (client, hello) = client.unwrap().expect("a supervisor is there");
+        client.list().unwrap();
+        let mut live = hello.live;
+        while live > 0 {
+            use cxo_agent::supervisor::{Message, Report};
+            match heard.recv_timeout(AT_MOST).unwrap() {
+                Report::Said(Message::Listing { live: listed, .. }) => live = listed.len(),
+                Report::Said(Message::Exited(_)) => client.list().unwrap(),
+                Report::Said(_) => {}
+                Report::Gone { .. } => return,
+            }
+        }
+    }
+
+    /// What is on a file of the result.
+    pub(crate) fn result(&self, run: &RunId, path: &str) -> String {
+        git(&self.repo(), &["show", &format!("result-{run}:{path}")])
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.at("daemon.log")).unwrap()
+    }
+
+    /// Sends daemon and supervisor away and looks at all that is left: everything that must hold
+    /// after anything.
+    pub(crate) fn check(&mut self, run: &RunView) {
+        if self.daemon.is_some() {
+            self.signal(rustix::process::Signal::TERM);
+            assert!(self.until_gone().success());
+        }
+        let merged: Vec<String> = run
+            .tasks
+            .iter()
+            .filter(|task| task.state == TaskWord::Merged)
+            .map(|task| task.id.to_string())
+            .collect();
+        let landed = (!merged.is_empty()).then(|| Landed {
+            repository: self.repo(),
+            target: format!("refs/heads/result-{}", run.id),
+            run: run.id.to_string(),
+            tasks: merged,
+        });
+        let supervisor = fs::read_to_string(self.state().join("supervisor/id")).unwrap();
+        let scene = Scene {
+            hub: self.hub(),
+            state_dir: self.state(),
+            database: self.state().join("state.db"),
+            user: Some((self.repo(), self.before.clone())),
+            landed,
+            processes: Some(ProcessMark {
+                name: "CXO_EFFECT".to_owned(),
+                beside: Some(format!("CXO_SUPERVISOR={}", supervisor.trim())),
+            }),
+        };
+        let violations = check(&scene).unwrap();
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+}
+
+/// The task of a run.
+pub(crate) fn of<'a>(run: &'a RunView, task: &str) -> &'a TaskView {
+    run.tasks.iter().find(|view| view.id.as_str() == task).unwrap()
+}
+
+/// The program with the daemon in it. Cargo builds examples with the tests.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let path = own.parent().unwrap().parent().unwrap().join("examples/daemon");
+    assert!(path.exists(), "build it first: cargo build -p cxo-daemon --example daemon");
+    path
+}
+
+/// Runs git with no configuration but the repository's.
+pub(crate) fn git(repository: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(repository)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "git {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            drop(daemon.kill());
+            drop(daemon.wait());
+        }
+        // The supervisor would stay for a minute: it goes now, with all that it has.
+        let holder = fs::read_to_string(self.state().join("supervisor/lock")).unwrap_or_default();
+        if let Some(pid) = holder.trim().parse().ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        if std::thread::panicking() {
+            eprintln!(
+                "daemon.log:\n{}",
+                fs::read_to_string(self.at("daemon.log")).unwrap_or_default()
+            );
+        }
+    }
+}

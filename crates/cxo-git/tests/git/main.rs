@@ -1,0 +1,16 @@
+//! What this crate promises, with real git in directories of its own.
+//!
+//! One binary, so that it links once; each module is one part of the promise.
+
+#![expect(clippy::unwrap_used, reason = "everything in here is a test; what fails is to stop it")]
+
+mod content;
+mod crash;
+mod hub;
+mod killed;
+mod landing;
+mod publishing;
+mod repository;
+mod traps;
+mod workspaces;
+mod world;

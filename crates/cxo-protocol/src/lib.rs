@@ -1,0 +1,43 @@
+//! The vocabulary of Codex Orchestrator: ids, states, events, effects, errors, limits and the
+//! method table.
+//!
+//! Every other crate speaks these types and none of them is defined twice. This crate does no
+//! I/O (the client behind the `client` feature excepted), holds no logic that decides anything,
+//! and knows none of the other crates.
+
+pub mod agent;
+pub mod check;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod methods;
+pub mod object;
+pub mod options;
+pub mod params;
+pub mod plan;
+pub mod problem;
+pub mod report;
+pub mod rows;
+pub mod time;
+pub mod view;
+pub mod wire;
+pub mod work;
+
+pub use agent::{AgentFailure, Remedy, Usage};
+pub use check::{CheckCommand, Receipt, Verdict};
+pub use effect::{
+    Action, AskPlan, Conflict, Effect, Merge, Outcome, PlanError, Resolution, RunAttempt, Start,
+};
+pub use event::{
+    Answer, AttemptEnd, Event, LINE_VERSION, LandingEnd, Line, Published, RunEnd, RunFailure,
+    Topic, Unchanged,
+};
+pub use ids::{AttemptId, EffectId, InvalidId, LandingId, QuestionId, RunId, TaskId};
+pub use object::{CommitId, TreeId};
+pub use options::{PlanApproval, RedBase, RunOptions, TimeLimits, WorkspaceKind};
+pub use plan::{AddedEdge, Plan, PlanTask};
+pub use problem::{Code, Exit, Problem};
+pub use time::Timestamp;
+pub use work::{ChangeStat, ConflictedFile, Feedback, Kept, Role, TaskFailure, Work};
