@@ -12,6 +12,7 @@ pub mod client;
 pub mod effect;
 pub mod event;
 pub mod ids;
+pub mod lock_path;
 pub mod methods;
 pub mod object;
 pub mod options;
@@ -21,6 +22,7 @@ pub mod problem;
 pub mod report;
 pub mod rows;
 pub mod time;
+pub mod tree_path;
 pub mod view;
 pub mod wire;
 pub mod work;
@@ -35,9 +37,11 @@ pub use event::{
     Topic, Unchanged,
 };
 pub use ids::{AttemptId, EffectId, InvalidId, LandingId, QuestionId, RunId, TaskId};
+pub use lock_path::{LockKind, LockPath};
 pub use object::{CommitId, TreeId};
 pub use options::{PlanApproval, RedBase, RunOptions, TimeLimits, WorkspaceKind};
 pub use plan::{AddedEdge, Plan, PlanTask};
 pub use problem::{Code, Exit, Problem};
 pub use time::Timestamp;
+pub use tree_path::{Case, InvalidPath, PathKey, TreePath};
 pub use work::{ChangeStat, ConflictedFile, Feedback, Kept, Role, TaskFailure, Work};
