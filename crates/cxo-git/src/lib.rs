@@ -13,6 +13,7 @@
 mod agent_commits;
 mod dialogue;
 mod error;
+mod fail_point;
 mod files;
 mod history;
 mod hub;
@@ -29,6 +30,7 @@ mod refs;
 mod repository;
 mod shown;
 mod snapshot;
+mod tree_files;
 mod workspace;
 mod workspace_git;
 
@@ -48,4 +50,8 @@ pub use refs::Expected;
 pub use repository::{Dirty, Head, ObjectFormat, Repository};
 pub use shown::printable;
 pub use snapshot::{SkipReason, Skipped, Snapshot, SnapshotSpec};
+pub use tree_files::{
+    FileContent, FileEdit, FileError, FileKind, MAX_EDITS, MAX_FILE_BYTES, Mode, NewContent,
+    Preimage, TreeFiles,
+};
 pub use workspace::{AgentPaths, Origin, Workspace, WorkspaceKind, WorkspaceSpec};

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod check;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod content;
 pub mod effect;
 pub mod event;
 pub mod ids;
@@ -29,6 +30,7 @@ pub mod work;
 
 pub use agent::{AgentFailure, Remedy, Usage};
 pub use check::{CheckCommand, Receipt, Verdict};
+pub use content::{ContentSha, InvalidSha};
 pub use effect::{
     Action, AskPlan, Conflict, Effect, Merge, Outcome, PlanError, Resolution, RunAttempt, Start,
 };

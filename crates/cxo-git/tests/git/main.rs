@@ -6,9 +6,12 @@
 
 mod content;
 mod crash;
+mod files;
+mod files_killed;
 mod hub;
 mod killed;
 mod landing;
+mod lock_paths;
 mod publishing;
 mod repository;
 mod traps;
