@@ -21,6 +21,7 @@ mod landing;
 mod markers;
 mod names;
 mod objects;
+mod patch;
 mod pipes;
 mod preflight;
 mod process;
@@ -42,6 +43,7 @@ pub use landing::{ChangeStatus, ConflictKind, ConflictedFile, DiffStat, FileChan
 pub use markers::count_conflicts;
 pub use names::{RepoPath, branch_ref};
 pub use objects::{Author, CommitSpec, MAX_BLOB_BYTES, MAX_MESSAGE_BYTES};
+pub use patch::{BaseFile, MAX_PATCH_BYTES, Patch, PatchError};
 pub use preflight::{Note, Preflight};
 pub use process::{GIT_FLOOR, GitProgram, MAX_OUTPUT_BYTES, MAX_RUN_FOR};
 pub use provenance::Provenance;

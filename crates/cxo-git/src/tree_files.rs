@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use cxo_protocol::{Case, ContentSha, TreePath};
 use rustix::fs::{AtFlags, OFlags};
 
+pub(crate) use beneath::digest;
 pub use error::{FileError, FileKind};
 
 /// The most bytes of one file: sources are smaller, and an answer has to fit a frame.
@@ -157,7 +158,7 @@ impl TreeFiles {
     ) -> Result<ContentSha, FileError> {
         let new = NewContent::Bytes { bytes: bytes.to_vec(), mode: None };
         self.apply(&[FileEdit { path: path.clone(), expected, new }])?;
-        Ok(beneath::sha_of(bytes))
+        Ok(digest(bytes))
     }
 
     /// Deletes a file.

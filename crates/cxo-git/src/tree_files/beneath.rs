@@ -34,7 +34,8 @@ pub(super) fn identity(fd: impl AsFd) -> Result<(u64, u64), FileError> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-pub(super) fn sha_of(bytes: &[u8]) -> ContentSha {
+/// The digest that callers know a content by.
+pub(crate) fn digest(bytes: &[u8]) -> ContentSha {
     ContentSha::from_bytes(Sha256::digest(bytes).into())
 }
 
@@ -169,7 +170,7 @@ fn read_regular(file: OwnedFd, path: &TreePath) -> Result<Seen, FileError> {
         .read_to_end(&mut bytes)
         .map_err(FileError::io("read", path))?;
     check_size(bytes.len() as u64, path)?;
-    Ok(Seen { sha: sha_of(&bytes), bytes, mode: Mode::from_raw_mode(stat.st_mode) })
+    Ok(Seen { sha: digest(&bytes), bytes, mode: Mode::from_raw_mode(stat.st_mode) })
 }
 
 pub(super) fn check_size(bytes: u64, path: &TreePath) -> Result<(), FileError> {

@@ -13,7 +13,7 @@ use cxo_protocol::{Case, ContentSha};
 use rustix::fs::{Mode as RawMode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::beneath::{Place, Seen, check_size, identity, sha_of};
+use super::beneath::{Place, Seen, check_size, digest, identity};
 use super::error::FileError;
 use super::guards::Guard;
 use super::journal::{Entry, Step, fresh_name};
@@ -41,7 +41,7 @@ impl TreeFiles {
             let new = match &edit.new {
                 NewContent::Bytes { bytes, .. } => {
                     check_size(bytes.len() as u64, &edit.path)?;
-                    Some(sha_of(bytes))
+                    Some(digest(bytes))
                 }
                 NewContent::Gone => None,
             };

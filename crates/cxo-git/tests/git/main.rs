@@ -12,6 +12,7 @@ mod hub;
 mod killed;
 mod landing;
 mod lock_paths;
+mod patches;
 mod publishing;
 mod repository;
 mod traps;
