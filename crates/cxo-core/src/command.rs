@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cxo_protocol::{Answer, EffectId, Outcome, Plan, QuestionId, RunId, RunOptions, TaskId};
 
 use crate::plan::PlanFault;
+use crate::shared::{SharedCommand, SharedRejected, Submission};
 
 /// Something that the core has to decide about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,12 +91,40 @@ pub enum Command {
         /// How.
         outcome: Box<Outcome>,
     },
+    /// Something about what is shared.
+    Shared(SharedCommand),
+    /// Have a run of its own do a task.
+    Submit {
+        /// The task.
+        task: TaskId,
+        /// Who submits it, and for which agent.
+        submission: Submission,
+        /// The run's id, chosen by the shell.
+        run: RunId,
+        /// What the run is to do.
+        options: Arc<RunOptions>,
+        /// The plan with this one task.
+        plan: Arc<Plan>,
+    },
+    /// End a submitted task.
+    CancelSubmitted {
+        /// The task.
+        task: TaskId,
+    },
+    /// The shell saw how many tokens a run's agent has used so far.
+    TokensSeen {
+        /// The run.
+        run: RunId,
+        /// How many.
+        tokens: u64,
+    },
     /// Time has passed.
     Tick,
 }
 
 impl Command {
-    /// The run that a command is about. `None` for what concerns all of them.
+    /// The run that has to be held for a command to be decided. `None` for what concerns all of
+    /// them, what is shared, or a run that is held because it is open.
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Start { run, .. }
@@ -110,7 +139,11 @@ impl Command {
             Self::ThreadStarted { effect, .. } | Self::Finished { effect, .. } => {
                 Some(effect.run())
             }
-            Self::Tick => None,
+            Self::Shared(_)
+            | Self::Submit { .. }
+            | Self::CancelSubmitted { .. }
+            | Self::TokensSeen { .. }
+            | Self::Tick => None,
         }
     }
 }
@@ -118,6 +151,9 @@ impl Command {
 /// Why a command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
+    /// It is about what is shared.
+    #[error(transparent)]
+    Shared(#[from] SharedRejected),
     /// There is a run of that id.
     #[error("a run {run} exists")]
     RunExists {

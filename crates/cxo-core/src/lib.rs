@@ -19,6 +19,7 @@ pub mod plan;
 pub mod question;
 mod repo;
 pub mod run;
+pub mod shared;
 pub mod task;
 mod view;
 mod violations;
@@ -26,6 +27,7 @@ mod words;
 
 pub use command::{Command, Rejected};
 pub use evolve::IllegalStep;
-pub use repo::{Change, Repo, Stamped};
+pub use repo::{Change, Fact, Repo, Stamped};
 pub use run::Run;
+pub use shared::{Shared, SharedCommand, SharedRejected, SharedStamped};
 pub use violations::Violation;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cxo_protocol::{Effect, EffectId, Event, RunId, Timestamp};
+use cxo_protocol::{Effect, EffectId, Event, RunId, SharedEvent, Timestamp};
 
 use crate::command::{Command, Rejected};
 use crate::decide;
 use crate::evolve::IllegalStep;
 use crate::run::{Phase, Run};
+use crate::shared::{Shared, SharedStamped};
 
 /// An event with its run and its time, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,25 @@ pub struct Stamped {
     pub event: Event,
 }
 
+/// A fact, of a run or of what is shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Of a run.
+    Run(Stamped),
+    /// Of what is shared.
+    Shared(SharedStamped),
+}
+
+impl Fact {
+    /// The fact, if it is of a run.
+    pub fn of_run(&self) -> Option<&Stamped> {
+        match self {
+            Self::Run(stamped) => Some(stamped),
+            Self::Shared(_) => None,
+        }
+    }
+}
+
 /// A change of what ought to be going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -29,10 +49,11 @@ pub enum Change {
     Stop(EffectId),
 }
 
-/// All runs of a repository that are held in memory.
+/// All runs of a repository that are held in memory, and what their callers share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repo {
     runs: BTreeMap<RunId, Run>,
+    shared: Shared,
     changes: Vec<Change>,
     fault: Option<IllegalStep>,
 }
@@ -40,20 +61,78 @@ pub struct Repo {
 impl Repo {
     /// Decides a command and takes its events in. The events are one group: the shell stores all
     /// of them before anything leaves, or throws this state away and loads it anew.
-    pub fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Stamped>, Rejected> {
-        let Some(id) = command.run() else { return Ok(self.tick(now)) };
-        let decided = match (self.runs.get(&id), command) {
-            (None, Command::Start { options, plan, .. }) => decide::start(options, plan.as_ref()),
-            (None, _) => Err(Rejected::NoSuchRun { run: id.clone() }),
-            (Some(run), command) => decide::decide(run, command, now),
-        }?;
-        let mut group = Vec::with_capacity(decided.len() + 2);
-        self.take(&id, decided, now, &mut group);
+    pub fn handle(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Fact>, Rejected> {
+        let mut group = Vec::new();
+        match command {
+            Command::Tick => self.tick(now, &mut group),
+            Command::Shared(command) => {
+                let decided = self.shared.decide(command, now)?;
+                self.take_shared(decided, now, &mut group);
+            }
+            Command::Submit { task, submission, run, options, plan } => {
+                let submitted = self.shared.submit(task, submission, run)?;
+                let started = decide::start(options, Some(plan))?;
+                if self.runs.contains_key(run) {
+                    return Err(Rejected::RunExists { run: run.clone() });
+                }
+                self.take_shared(submitted, now, &mut group);
+                self.take(run, started, now, &mut group);
+            }
+            Command::CancelSubmitted { task } => {
+                let run = self.shared.submitted.open_run(task)?.clone();
+                self.cancel(&run, now, &mut group)?;
+            }
+            Command::TokensSeen { run, tokens } => {
+                if let Some(exceeded) = self.shared.after_tokens(run, *tokens) {
+                    self.take_shared(vec![exceeded], now, &mut group);
+                    self.cancel(run, now, &mut group)?;
+                }
+            }
+            Command::Start { run, options, plan } => {
+                if self.runs.contains_key(run) {
+                    return Err(Rejected::RunExists { run: run.clone() });
+                }
+                let started = decide::start(options, plan.as_ref())?;
+                self.take(run, started, now, &mut group);
+            }
+            Command::EditPlan { run, .. }
+            | Command::Resume { run, .. }
+            | Command::ApproveAhead { run }
+            | Command::Cancel { run }
+            | Command::Retry { run, .. }
+            | Command::Skip { run, .. }
+            | Command::CancelTask { run, .. }
+            | Command::Answer { run, .. } => self.handle_run(run, command, now, &mut group)?,
+            Command::ThreadStarted { effect, .. } | Command::Finished { effect, .. } => {
+                self.handle_run(&effect.run(), command, now, &mut group)?;
+            }
+        }
         Ok(group)
     }
 
-    fn tick(&mut self, now: Timestamp) -> Vec<Stamped> {
-        let mut group = Vec::new();
+    fn handle_run(
+        &mut self,
+        id: &RunId,
+        command: &Command,
+        now: Timestamp,
+        group: &mut Vec<Fact>,
+    ) -> Result<(), Rejected> {
+        let run = self.runs.get(id).ok_or_else(|| Rejected::NoSuchRun { run: id.clone() })?;
+        let decided = decide::decide(run, command, now)?;
+        self.take(id, decided, now, group);
+        Ok(())
+    }
+
+    fn cancel(
+        &mut self,
+        run: &RunId,
+        now: Timestamp,
+        group: &mut Vec<Fact>,
+    ) -> Result<(), Rejected> {
+        self.handle_run(run, &Command::Cancel { run: run.clone() }, now, group)
+    }
+
+    fn tick(&mut self, now: Timestamp, group: &mut Vec<Fact>) {
         let due: Vec<RunId> = self
             .runs
             .values()
@@ -66,12 +145,13 @@ impl Repo {
                 .get(&id)
                 .and_then(|run| decide::decide(run, &Command::Tick, now).ok())
                 .unwrap_or_default();
-            self.take(&id, decided, now, &mut group);
+            self.take(&id, decided, now, group);
         }
-        group
+        let due = self.shared.due(now);
+        self.take_shared(due, now, group);
     }
 
-    fn take(&mut self, id: &RunId, decided: Vec<Event>, now: Timestamp, group: &mut Vec<Stamped>) {
+    fn take(&mut self, id: &RunId, decided: Vec<Event>, now: Timestamp, group: &mut Vec<Fact>) {
         let mut events = decided;
         loop {
             for event in events {
@@ -80,19 +160,28 @@ impl Repo {
             events = self.runs.get(id).map(decide::follow_up).unwrap_or_default();
             // An event that did not fit would be called for again, for ever.
             if events.is_empty() || self.fault.is_some() {
-                return;
+                break;
             }
+        }
+        let told = self.runs.get(id).map(|run| self.shared.after_run(run)).unwrap_or_default();
+        self.take_shared(told, now, group);
+    }
+
+    fn take_shared(&mut self, decided: Vec<SharedEvent>, now: Timestamp, group: &mut Vec<Fact>) {
+        for event in decided {
+            self.shared.evolve(&event, now);
+            group.push(Fact::Shared(SharedStamped { at: now, event }));
         }
     }
 
-    fn take_one(&mut self, id: &RunId, event: Event, now: Timestamp, group: &mut Vec<Stamped>) {
+    fn take_one(&mut self, id: &RunId, event: Event, now: Timestamp, group: &mut Vec<Fact>) {
         let stamped = Stamped { run: id.clone(), at: now, event };
         // The core decided this event on this very state; one that does not fit is a fault of the
         // core.
         if let Err(fault) = self.evolve(&stamped) {
             self.fault.get_or_insert(fault);
         }
-        group.push(stamped);
+        group.push(Fact::Run(stamped));
     }
 
     /// The first event that was decided here and did not fit the state it was decided on: a fault
@@ -119,6 +208,16 @@ impl Repo {
         done
     }
 
+    /// Takes in one event about what is shared, from a log.
+    pub fn evolve_shared(&mut self, stamped: &SharedStamped) {
+        self.shared.evolve(&stamped.event, stamped.at);
+    }
+
+    /// What all callers share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How the wanted effects changed since this was last asked.
     pub fn drain_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
@@ -136,7 +235,8 @@ impl Repo {
 
     /// When time alone changes something.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.runs.values().filter_map(Run::next_wakeup).min()
+        let of_runs = self.runs.values().filter_map(Run::next_wakeup);
+        of_runs.chain(self.shared.next_wakeup()).min()
     }
 
     /// A run that is held.

@@ -130,6 +130,18 @@ plain_id! {
     /// A task: a node of a run's graph. Unique in its run, for instance `t1`.
     TaskId
 }
+plain_id! {
+    /// A session: a connected person, program or root agent. Chosen by whoever starts it.
+    SessionId
+}
+plain_id! {
+    /// An agent that registered itself. Chosen by whoever registers it.
+    AgentId
+}
+plain_id! {
+    /// A lock that is or was held, for instance `k12`.
+    LockId
+}
 
 /// A string of ids joined by dots: unique in the repository, safe as a file name and in a ref.
 macro_rules! joined_id {
@@ -222,6 +234,20 @@ impl AttemptId {
     /// The effect by which the attempt is made: it bears the attempt's own name.
     pub fn effect(&self) -> EffectId {
         EffectId(self.0.clone())
+    }
+}
+
+impl From<&TaskId> for AgentId {
+    /// The name under which the tokens of a submitted task are counted.
+    fn from(task: &TaskId) -> Self {
+        Self(task.0.clone())
+    }
+}
+
+impl LockId {
+    /// The lock that was granted under this fence.
+    pub fn of(fence: u64) -> Self {
+        Self(Arc::from(format!("k{fence}")))
     }
 }
 

@@ -22,7 +22,9 @@ pub mod plan;
 pub mod problem;
 pub mod report;
 pub mod rows;
+pub mod shared;
 pub mod time;
+pub mod topic;
 pub mod tree_path;
 pub mod view;
 pub mod wire;
@@ -38,12 +40,15 @@ pub use event::{
     Answer, AttemptEnd, Event, LINE_VERSION, LandingEnd, Line, Published, RunEnd, RunFailure,
     Topic, Unchanged,
 };
-pub use ids::{AttemptId, EffectId, InvalidId, LandingId, QuestionId, RunId, TaskId};
+pub use ids::{
+    AgentId, AttemptId, EffectId, InvalidId, LandingId, LockId, QuestionId, RunId, SessionId, TaskId,
+};
 pub use lock_path::{LockKind, LockPath};
 pub use object::{CommitId, TreeId};
 pub use options::{PlanApproval, RedBase, RunOptions, TimeLimits, WorkspaceKind};
 pub use plan::{AddedEdge, Plan, PlanTask};
 pub use problem::{Code, Exit, Problem};
+pub use shared::{Principal, SharedEvent};
 pub use time::Timestamp;
 pub use tree_path::{Case, InvalidPath, PathKey, TreePath};
 pub use work::{ChangeStat, ConflictedFile, Feedback, Kept, Role, TaskFailure, Work};

@@ -8,10 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::tree_path::{Case, PathKey, TreePath};
 
 /// How much a lock's path stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LockKind {
     /// This file.
+    #[default]
     File,
     /// This path and everything below it.
     Prefix,
@@ -24,14 +37,14 @@ pub struct LockPath(Extent);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Extent {
     Everything,
-    Part { kind: LockKind, path: TreePath, key: PathKey },
+    Part { kind: LockKind, path: TreePath, case: Case, key: PathKey },
 }
 
 impl LockPath {
     /// A lock on a file or prefix of a tree with this rule for names.
     pub fn new(kind: LockKind, path: TreePath, case: Case) -> Self {
         let key = path.key(case);
-        Self(Extent::Part { kind, path, key })
+        Self(Extent::Part { kind, path, case, key })
     }
 
     /// A lock on the whole tree. No path stands for it, so nobody takes it by a slip.
@@ -44,6 +57,22 @@ impl LockPath {
         match &self.0 {
             Extent::Everything => None,
             Extent::Part { path, .. } => Some(path),
+        }
+    }
+
+    /// What is equal for all spellings of the same thing; empty for the whole tree.
+    pub fn key(&self) -> &str {
+        match &self.0 {
+            Extent::Everything => "",
+            Extent::Part { key, .. } => key.as_str(),
+        }
+    }
+
+    /// Whether the tree tells cases apart.
+    pub fn case(&self) -> Case {
+        match &self.0 {
+            Extent::Everything => Case::Distinct,
+            Extent::Part { case, .. } => *case,
         }
     }
 

@@ -8,14 +8,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::params;
+use crate::params::{agents, locks, sessions, trees};
+use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
 
-/// Who may call a method.
+/// Who may call a method. Which of its own things a caller may name is the handler's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// The user who owns the repository's daemon.
+    /// Everybody who proved who they are.
+    Anyone,
+    /// The user, and an agent about itself.
+    Own,
+    /// The user and registered agents, each on the trees of their own sessions.
+    Tree,
+    /// The user, and the user's screens.
     User,
+}
+
+impl Access {
+    /// Whether this kind of caller may call such a method at all.
+    pub fn admits(self, principal: &Principal) -> bool {
+        match (self, principal) {
+            (_, Principal::User | Principal::Gui)
+            | (Self::Anyone, Principal::Agent(_) | Principal::Attempt(_))
+            | (Self::Own | Self::Tree, Principal::Agent(_)) => true,
+            (Self::Own | Self::Tree, Principal::Attempt(_))
+            | (Self::User, Principal::Agent(_) | Principal::Attempt(_)) => false,
+        }
+    }
 }
 
 /// Whether a method writes.
@@ -28,6 +49,18 @@ pub enum Kind {
     Write,
 }
 
+/// What calls of a method wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Nothing: they go on side by side.
+    None,
+    /// Each other, where they are about the same tree.
+    Tree,
+    /// Each other: they are decided one by one.
+    Repository,
+}
+
 /// A row of the table, for pages and lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -37,6 +70,8 @@ pub struct Row {
     pub access: Access,
     /// Whether it writes.
     pub kind: Kind,
+    /// What its calls wait for.
+    pub scope: Scope,
     /// What it does.
     pub doc: &'static str,
 }
@@ -71,10 +106,13 @@ pub enum ParseError {
 }
 
 macro_rules! methods {
-    ($( $(#[doc = $doc:literal])+ $name:ident $wire:literal ($params:ty) -> $reply:ty, $access:ident, $kind:ident; )*) => {
+    ($( $(#[doc = $doc:literal])+ $name:ident $wire:literal ($params:ty) -> $reply:ty, $access:ident, $kind:ident, $scope:ident; )*) => {
         /// The methods as types.
         pub mod method {
-            use super::{Access, Kind, Method, Row, RunView, StatusDocument, params};
+            use super::{
+                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, locks, params,
+                sessions, trees,
+            };
             $(
                 $(#[doc = $doc])+
                 #[derive(Debug, Clone, Copy)]
@@ -86,6 +124,7 @@ macro_rules! methods {
                         name: $wire,
                         access: Access::$access,
                         kind: Kind::$kind,
+                        scope: Scope::$scope,
                         doc: concat!($($doc),+).trim_ascii(),
                     };
                 }
@@ -129,38 +168,80 @@ macro_rules! methods {
 }
 
 methods! {
+    /// How the server is.
+    StatusGet "status.get" (params::Nothing) -> sessions::ServerStatus, Anyone, Read, None;
+    /// Starts a session on a work tree of this repository, or takes up one of the caller's again.
+    SessionStart "session.start" (sessions::SessionStart) -> sessions::Success, Tree, Write, Repository;
+    /// Ends a session; its locks are free.
+    SessionEnd "session.end" (sessions::SessionStop) -> sessions::Success, Tree, Write, Repository;
+    /// Whether a path is locked and by whom, or every lock.
+    LockStatus "lock.status" (locks::LockQuery) -> locks::LockStatus, Anyone, Read, None;
+    /// Takes a lock on a file, or on a directory with everything below it; renews one that is held.
+    LockAcquire "lock.acquire" (locks::LockAcquire) -> locks::LockGranted, Tree, Write, Repository;
+    /// Gives a lock back.
+    LockRelease "lock.release" (locks::LockRelease) -> sessions::Success, Tree, Write, Repository;
+    /// Reads a file of the session's tree.
+    FsRead "fs.read" (trees::FileRead) -> trees::FileContent, Tree, Read, None;
+    /// Writes a file of the session's tree, if it is what the caller believes it to be.
+    FsWrite "fs.write" (trees::FileWrite) -> trees::FileWritten, Tree, Write, Tree;
+    /// Applies a patch to the session's tree, all of it or nothing.
+    FsPatch "fs.patch" (trees::FilePatch) -> trees::FilesPatched, Tree, Write, Tree;
+    /// What the session's tree has changed.
+    VcsDiff "vcs.diff" (trees::TreeDiff) -> trees::TreeChanges, Tree, Read, None;
+    /// Commits what the session's tree has changed.
+    VcsCommit "vcs.commit" (trees::TreeCommit) -> trees::TreeCommitted, Tree, Write, Tree;
+    /// Pushes a branch to a remote that the repository has.
+    VcsPush "vcs.push" (trees::BranchPush) -> sessions::Success, User, Write, Tree;
+    /// Registers an agent and gives it a token of its own.
+    AgentRegister "agent.register" (agents::AgentRegister) -> agents::AgentRegistered, User, Write, Repository;
+    /// Says that an agent lives.
+    AgentHeartbeat "agent.heartbeat" (agents::AgentHeartbeat) -> sessions::Success, Own, Write, Repository;
+    /// Lists the registered agents.
+    AgentList "agent.list" (params::Nothing) -> agents::AgentList, Anyone, Read, None;
+    /// Has an agent do a task in a workspace of its own; its end is an event.
+    TaskSubmit "task.submit" (agents::TaskSubmit) -> agents::TaskSubmitted, User, Write, Repository;
+    /// Ends a submitted task, and every process of its agent.
+    TaskCancel "task.cancel" (agents::TaskCancel) -> sessions::Success, User, Write, Repository;
+    /// Counts tokens that a registered agent used.
+    TokensReportUsage "tokens.reportUsage" (agents::TokenReport) -> agents::TokensReported, Own, Write, Repository;
+    /// The token budget of agents that work through the server.
+    TokensGetBudget "tokens.getBudget" (params::Nothing) -> agents::TokenBudget, Anyone, Read, None;
+    /// Pushes the events of topics on this connection from now on, or from a position in the log.
+    PubsubSubscribe "pubsub.subscribe" (sessions::TopicsSubscribe) -> sessions::TopicsSubscribed, Anyone, Read, None;
+    /// Pushes the events of these topics no more.
+    PubsubUnsubscribe "pubsub.unsubscribe" (sessions::TopicsUnsubscribe) -> sessions::Success, Anyone, Read, None;
     /// Starts a run: the configuration is read and frozen, the base prepared, the plan made or taken.
-    RunStart "run.start" (params::StartRun) -> params::RunStarted, User, Write;
+    RunStart "run.start" (params::StartRun) -> params::RunStarted, User, Write, Repository;
     /// Lists runs, newest first, or shows one with its tasks.
-    RunStatus "run.status" (params::StatusQuery) -> StatusDocument, User, Read;
+    RunStatus "run.status" (params::StatusQuery) -> StatusDocument, User, Read, None;
     /// Says yes to what a run waits for, or opens it again after it ended.
-    RunResume "run.resume" (params::ResumeRun) -> RunView, User, Write;
+    RunResume "run.resume" (params::ResumeRun) -> RunView, User, Write, Repository;
     /// Ends a run. What landed stays.
-    RunCancel "run.cancel" (params::RunName) -> RunView, User, Write;
+    RunCancel "run.cancel" (params::RunName) -> RunView, User, Write, Repository;
     /// Puts another plan in the place of the one that waits for approval.
-    PlanEdit "plan.edit" (params::EditPlan) -> RunView, User, Write;
+    PlanEdit "plan.edit" (params::EditPlan) -> RunView, User, Write, Repository;
     /// The change that a run or one of its tasks makes, as a unified diff.
-    RunDiff "run.diff" (params::FilesOf) -> params::Diff, User, Read;
+    RunDiff "run.diff" (params::FilesOf) -> params::Diff, User, Read, None;
     /// The files that hold the output of a run's agents and checks.
-    RunLogs "run.logs" (params::FilesOf) -> params::LogFiles, User, Read;
+    RunLogs "run.logs" (params::FilesOf) -> params::LogFiles, User, Read, None;
     /// The receipts of a run: which check passed on which tree.
-    RunReceipts "run.receipts" (params::RunName) -> params::ReceiptList, User, Read;
+    RunReceipts "run.receipts" (params::RunName) -> params::ReceiptList, User, Read, None;
     /// Opens a failed, blocked or cancelled task again.
-    TaskRetry "task.retry" (params::TaskRetry) -> RunView, User, Write;
+    RunRetryTask "run.retryTask" (params::TaskRetry) -> RunView, User, Write, Repository;
     /// Treats a task as done without a change.
-    TaskSkip "task.skip" (params::TaskName) -> RunView, User, Write;
+    RunSkipTask "run.skipTask" (params::TaskName) -> RunView, User, Write, Repository;
     /// Ends a task; those that need it are blocked.
-    TaskCancel "task.cancel" (params::TaskName) -> RunView, User, Write;
+    RunCancelTask "run.cancelTask" (params::TaskName) -> RunView, User, Write, Repository;
     /// Answers a task's question.
-    TaskReply "task.reply" (params::TaskAnswer) -> RunView, User, Write;
+    RunReplyTask "run.replyTask" (params::TaskAnswer) -> RunView, User, Write, Repository;
     /// Pushes events on this connection from now on, or from a position in the log.
-    EventsSubscribe "events.subscribe" (params::EventsSubscribe) -> params::Subscribed, User, Read;
+    EventsSubscribe "events.subscribe" (params::EventsSubscribe) -> params::Subscribed, User, Read, None;
     /// Lists work that is pinned and can be restored.
-    RecoverList "recover.list" (params::RecoverList) -> params::Recovered, User, Read;
+    RecoverList "recover.list" (params::RecoverList) -> params::Recovered, User, Read, None;
     /// Puts a pinned work on a new branch of the user's repository.
-    RecoverRestore "recover.restore" (params::RecoverRestore) -> params::Done, User, Write;
+    RecoverRestore "recover.restore" (params::RecoverRestore) -> params::Done, User, Write, Repository;
     /// Which daemon this is and what it does.
-    DaemonStatus "daemon.status" (params::Nothing) -> params::DaemonStatus, User, Read;
+    DaemonStatus "daemon.status" (params::Nothing) -> params::DaemonStatus, User, Read, None;
     /// Ends the daemon. Agents go on under their supervisor, and the next daemon takes them up.
-    DaemonStop "daemon.stop" (params::DaemonStop) -> params::Done, User, Write;
+    DaemonStop "daemon.stop" (params::DaemonStop) -> params::Done, User, Write, Repository;
 }

@@ -1,5 +1,10 @@
 //! What methods are given and what they answer.
 
+pub mod agents;
+pub mod locks;
+pub mod sessions;
+pub mod trees;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -153,7 +158,7 @@ pub struct EditPlan {
     pub plan: Plan,
 }
 
-/// See `task.retry`.
+/// See `run.retryTask`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRetry {
@@ -166,7 +171,7 @@ pub struct TaskRetry {
     pub note: Option<String>,
 }
 
-/// See `task.reply`.
+/// See `run.replyTask`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskAnswer {

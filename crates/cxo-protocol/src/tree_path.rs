@@ -60,7 +60,7 @@ pub enum InvalidPath {
 }
 
 /// Whether a tree's file system takes `A` and `a` for two files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Case {
     /// Two files.

@@ -93,11 +93,11 @@ impl Task {
             Verb::Retry { task, note } => {
                 let (run, task) = task_name(&task);
                 let params = TaskRetry { run, task: task.clone(), note };
-                let view = client.call::<method::TaskRetry>(&params)?;
+                let view = client.call::<method::RunRetryTask>(&params)?;
                 changed(context, &view, &task)?;
             }
-            Verb::Skip { task } => on::<method::TaskSkip>(context, &mut client, &task)?,
-            Verb::Cancel { task } => on::<method::TaskCancel>(context, &mut client, &task)?,
+            Verb::Skip { task } => on::<method::RunSkipTask>(context, &mut client, &task)?,
+            Verb::Cancel { task } => on::<method::RunCancelTask>(context, &mut client, &task)?,
             Verb::Reply { task, answer } => {
                 let (run, task) = task_name(&task);
                 let answer = match answer {
@@ -105,7 +105,7 @@ impl Task {
                     Word::No => Answer::No,
                 };
                 let params = TaskAnswer { run, task: task.clone(), answer };
-                let view = client.call::<method::TaskReply>(&params)?;
+                let view = client.call::<method::RunReplyTask>(&params)?;
                 changed(context, &view, &task)?;
             }
         }

@@ -74,7 +74,7 @@ impl Watch<'_, '_> {
             }
         };
         let params = TaskAnswer { run: self.view.id.to_string(), task: task.to_string(), answer };
-        let done = self.calls.call::<method::TaskReply>(&params).map_err(Problem::from);
+        let done = self.calls.call::<method::RunReplyTask>(&params).map_err(Problem::from);
         self.asking = Asking::Nothing;
         self.now_shows(done);
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cxo_core::{Command, Repo, Stamped};
+use cxo_core::{Command, Fact, Repo, Stamped};
 use cxo_protocol::event::{AttemptEnd, LandingEnd};
 use cxo_protocol::{Action, AttemptId, EffectId, Event, Outcome, Resolution, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
@@ -48,7 +48,8 @@ pub(crate) fn replay(log: &[Stamped]) -> Replayed {
     while let Some(stamped) = log.get(position) {
         let group = commands(&decided_anew, &log[position..]).into_iter().find_map(|command| {
             let mut tried = decided_anew.clone();
-            let group = tried.handle(&command, stamped.at).ok()?;
+            let group: Vec<Stamped> =
+                tried.handle(&command, stamped.at).ok()?.iter().filter_map(Fact::of_run).cloned().collect();
             (log[position..].starts_with(&group) && !group.is_empty()).then_some((tried, group))
         });
         if let Some((after, group)) = group {

@@ -26,7 +26,9 @@ pub(crate) use follow_up::follow_up;
 /// The events that answer a command about a run that exists.
 pub(crate) fn decide(run: &Run, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
     match command {
-        Command::Start { run, .. } => Err(Rejected::RunExists { run: run.clone() }),
+        Command::Start { run, .. } | Command::Submit { run, .. } => {
+            Err(Rejected::RunExists { run: run.clone() })
+        }
         Command::EditPlan { plan, .. } => person::edit_plan(run, plan),
         Command::Resume { trusted, .. } => person::resume(run, trusted.as_deref()),
         Command::ApproveAhead { .. } => person::approve_ahead(run),
@@ -40,6 +42,9 @@ pub(crate) fn decide(run: &Run, command: &Command, now: Timestamp) -> Result<Vec
         Command::ThreadStarted { effect, thread } => attempt::thread_started(run, effect, thread),
         Command::Finished { effect, outcome } => finished(run, effect, outcome, now),
         Command::Tick => Ok(due(run, now)),
+        Command::Shared(_) | Command::CancelSubmitted { .. } | Command::TokensSeen { .. } => {
+            Ok(Vec::new())
+        }
     }
 }
 

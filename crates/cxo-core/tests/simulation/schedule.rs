@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cxo_core::{Change, Command, Rejected, Repo, Stamped};
+use cxo_core::{Change, Fact, Command, Rejected, Repo, Stamped};
 use cxo_protocol::{
     Action, Answer, AttemptEnd, CommitId, Effect, EffectId, Event, Outcome, Published, Receipt,
     RunId, TaskId, Timestamp, TreeId, Usage, Verdict,
@@ -109,13 +109,13 @@ impl Schedule {
             assert_eq!(self.repo, before);
             return Ok(());
         }
-        for stamped in &group {
+        for stamped in group.iter().filter_map(Fact::of_run) {
             self.witness.see(stamped);
             let taken = self.reader.evolve(stamped);
             assert_eq!(taken, Ok(()), "a stored event does not fit");
             self.note(stamped);
         }
-        self.log.extend(group);
+        self.log.extend(group.iter().filter_map(Fact::of_run).cloned());
         if crashes {
             let after = self.undrained();
             self.restart();

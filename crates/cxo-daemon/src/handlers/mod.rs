@@ -67,20 +67,20 @@ impl Handlers {
             Request::RunDiff(params) => json(&self.diff(&params).await?),
             Request::RunLogs(params) => json(&self.logs(&params).await?),
             Request::RunReceipts(params) => json(&self.receipts(&params.run).await?),
-            Request::TaskRetry(params) => {
+            Request::RunRetryTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 let note = params.note;
                 json(&self.command(Command::Retry { run: run.clone(), task, note }, &run).await?)
             }
-            Request::TaskSkip(params) => {
+            Request::RunSkipTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 json(&self.command(Command::Skip { run: run.clone(), task }, &run).await?)
             }
-            Request::TaskCancel(params) => {
+            Request::RunCancelTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 json(&self.command(Command::CancelTask { run: run.clone(), task }, &run).await?)
             }
-            Request::TaskReply(params) => {
+            Request::RunReplyTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 let answer = params.answer;
                 let command = Command::Answer { run: run.clone(), task, question: None, answer };

@@ -111,10 +111,10 @@ fn an_attempt_waits_for_the_one_before_to_be_gone() {
     let run = world.run(vec![task("a", &[]), task("b", &[])]);
     world.hear("began");
     let name = TaskName { run: run.to_string(), task: "a".to_owned() };
-    world.client().call::<method::TaskCancel>(&name).unwrap();
+    world.client().call::<method::RunCancelTask>(&name).unwrap();
     world.hear("stopping");
     let retry = TaskRetry { run: run.to_string(), task: "a".to_owned(), note: None };
-    world.client().call::<method::TaskRetry>(&retry).unwrap();
+    world.client().call::<method::RunRetryTask>(&retry).unwrap();
     world.tell("other");
     let seen = world.until_ended(&run);
     assert_eq!(seen.state, RunWord::Done, "{seen:?}");

@@ -1,0 +1,93 @@
+//! Sessions: who is connected, or was and will come back, and which tree it works on.
+
+use std::collections::BTreeMap;
+
+use cxo_protocol::{Principal, SessionId, SharedEvent, Timestamp};
+
+use super::SharedRejected;
+
+/// Sessions at one time. Each is a person, a program or a root agent.
+pub const MAX_SESSIONS: usize = 1024;
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub principal: Principal,
+    /// The tree that it works on, absolute.
+    pub tree: String,
+    /// Whether it ends with its connection.
+    pub of_connection: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// All sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sessions {
+    open: BTreeMap<SessionId, Session>,
+}
+
+impl Sessions {
+    /// A session.
+    pub fn get(&self, session: &SessionId) -> Option<&Session> {
+        self.open.get(session)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&SessionId, &Session)> {
+        self.open.iter()
+    }
+
+    /// The session, if it is the caller's. The user's screens act for the user.
+    pub fn owned(
+        &self,
+        session: &SessionId,
+        principal: &Principal,
+    ) -> Result<&Session, SharedRejected> {
+        let found = self
+            .open
+            .get(session)
+            .ok_or_else(|| SharedRejected::NoSession { session: session.clone() })?;
+        let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
+        if found.principal == *principal || (is_users(&found.principal) && is_users(principal)) {
+            Ok(found)
+        } else {
+            Err(SharedRejected::NotYours { session: session.clone() })
+        }
+    }
+
+    pub(super) fn start(
+        &self,
+        session: &SessionId,
+        principal: &Principal,
+        tree: &str,
+        of_connection: bool,
+    ) -> Result<Vec<SharedEvent>, SharedRejected> {
+        if let Some(open) = self.open.get(session) {
+            let is_the_same = open.principal == *principal && open.tree == tree;
+            return if is_the_same {
+                Ok(Vec::new())
+            } else {
+                Err(SharedRejected::SessionTaken { session: session.clone() })
+            };
+        }
+        if self.open.len() >= MAX_SESSIONS {
+            return Err(SharedRejected::TooMany { what: "sessions", limit: MAX_SESSIONS });
+        }
+        Ok(vec![SharedEvent::SessionStarted {
+            session: session.clone(),
+            principal: principal.clone(),
+            tree: tree.to_owned(),
+            of_connection,
+        }])
+    }
+
+    pub(super) fn put(&mut self, id: SessionId, session: Session) {
+        self.open.insert(id, session);
+    }
+
+    pub(super) fn remove(&mut self, id: &SessionId) {
+        self.open.remove(id);
+    }
+}
