@@ -21,7 +21,7 @@ mod repo;
 pub mod run;
 pub mod shared;
 pub mod task;
-mod view;
+pub mod view;
 mod violations;
 mod words;
 

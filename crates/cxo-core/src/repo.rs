@@ -38,6 +38,14 @@ impl Fact {
             Self::Shared(_) => None,
         }
     }
+
+    /// The fact, if it is of what is shared.
+    pub fn of_shared(&self) -> Option<&SharedStamped> {
+        match self {
+            Self::Run(_) => None,
+            Self::Shared(stamped) => Some(stamped),
+        }
+    }
 }
 
 /// A change of what ought to be going on.

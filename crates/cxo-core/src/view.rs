@@ -244,7 +244,7 @@ fn unchanged_words(why: Unchanged) -> Option<String> {
 }
 
 /// Why a task failed, in a sentence.
-fn failure_words(failure: &TaskFailure) -> String {
+pub fn failure_words(failure: &TaskFailure) -> String {
     match failure {
         TaskFailure::Agent { failure } => words_of(failure),
         TaskFailure::Checks { command, .. } => format!("`{command}` failed on the merged tree"),

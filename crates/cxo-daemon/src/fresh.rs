@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cxo_protocol::{RunId, Timestamp};
+use cxo_protocol::{Code, Problem, RunId, Timestamp};
 
 /// Letters and digits that cannot be taken for each other, 32 of them.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -31,6 +31,15 @@ pub(crate) fn letters(count: usize) -> String {
         }
     }
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+}
+
+/// Letters and digits that nobody can guess; without a source of randomness there are none.
+pub(crate) fn secret_letters(count: usize) -> Result<String, Problem> {
+    let mut bytes = vec![0_u8; count];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Problem::new(Code::Internal, "the system gives no random bytes").because(error.to_string())
+    })?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect())
 }
 
 /// A run's id that is not taken.

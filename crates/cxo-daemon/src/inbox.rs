@@ -1,7 +1,10 @@
 //! The way to the run loop: what clients ask and executors report, bounded, in order. It knows
 //! nothing of what becomes of it.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::Duration;
 
 use cxo_core::Command;
 use cxo_protocol::params::AgentsOnStop;
@@ -41,35 +44,91 @@ pub(crate) enum Message {
 #[derive(Debug, Clone)]
 pub(crate) struct Inbox {
     queue: SyncSender<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What comes out of the inbox.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    queue: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Messages {
+    /// What waits, if anything does.
+    pub(crate) fn try_recv(&self) -> Option<Message> {
+        self.taken(self.queue.try_recv().ok())
+    }
+
+    /// The next message; `None` when nobody can send any more.
+    pub(crate) fn recv(&self) -> Option<Message> {
+        self.taken(self.queue.recv().ok())
+    }
+
+    /// The next message within a time.
+    pub(crate) fn recv_timeout(&self, wait: Duration) -> Result<Message, RecvTimeoutError> {
+        let message = self.queue.recv_timeout(wait)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(message)
+    }
+
+    fn taken(&self, message: Option<Message>) -> Option<Message> {
+        if message.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        message
+    }
 }
 
 impl Inbox {
     /// The inbox and what comes out of it.
-    pub(crate) fn new() -> (Self, Receiver<Message>) {
+    pub(crate) fn new() -> (Self, Messages) {
         let (queue, messages) = std::sync::mpsc::sync_channel(QUEUE_CAPACITY);
-        (Self { queue }, messages)
+        let waiting = Arc::new(AtomicUsize::new(0));
+        (Self { queue, waiting: waiting.clone() }, Messages { queue: messages, waiting })
+    }
+
+    /// How many messages wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Puts a client's message in, or says that too many wait.
     pub(crate) fn offer(&self, message: Message) -> Result<(), Problem> {
-        self.queue.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => Problem::new(Code::Busy, "too many requests wait")
-                .because(format!("the queue takes {QUEUE_CAPACITY}"))
-                .keeping("nothing was changed")
-                .try_next("try again in a second"),
-            TrySendError::Disconnected(_) => Problem::new(Code::NoDaemon, "the daemon is leaving")
-                .keeping("nothing was changed")
-                .try_next("cxo daemon start"),
+        // Counted first: it may be taken out before this goes on.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(message).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            refused(&error)
         })
     }
 
     /// Puts a report in. It must not get lost, so it waits for its place.
     pub(crate) fn report(&self, command: Command) {
-        let _ = self.queue.send(Message::Command { command, answer: None });
+        self.wait_in(Message::Command { command, answer: None });
     }
 
     /// Has the daemon leave, after what waits before this.
     pub(crate) fn stop(&self) {
-        let _ = self.queue.send(Message::Stop(AgentsOnStop::GoOn));
+        self.wait_in(Message::Stop(AgentsOnStop::GoOn));
+    }
+
+    fn wait_in(&self, message: Message) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.send(message).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn refused(error: &TrySendError<Message>) -> Problem {
+    match error {
+        TrySendError::Full(_) => Problem::new(Code::Busy, "too many requests wait")
+            .because(format!("the queue takes {QUEUE_CAPACITY}"))
+            .keeping("nothing was changed")
+            .try_next("try again in a second"),
+        TrySendError::Disconnected(_) => Problem::new(Code::NoDaemon, "the daemon is leaving")
+            .keeping("nothing was changed")
+            .try_next("cxo daemon start"),
     }
 }

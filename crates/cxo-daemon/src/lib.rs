@@ -3,6 +3,7 @@
 //! The core decides; this crate sees to it that what was decided happens, and that what happened is
 //! told to the core. Start with `run_loop`.
 
+mod caller;
 pub mod config;
 pub mod doctor;
 mod door;
@@ -24,8 +25,11 @@ mod published;
 mod run_loop;
 mod serve;
 mod slots;
-mod strict_json;
+mod subscription;
 mod supervised;
+mod token;
+mod topics;
+mod trees;
 mod verbs;
 
 pub use paths::locate;

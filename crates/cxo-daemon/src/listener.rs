@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cxo_protocol::methods::{ParseError, Request};
+use cxo_protocol::params::sessions::{
+    Success, TopicsSubscribe, TopicsSubscribed, TopicsUnsubscribe,
+};
 use cxo_protocol::params::{EventsSubscribe, Subscribed};
+use cxo_protocol::topic::TOPICS;
+use cxo_protocol::wire::strict_json;
 use cxo_protocol::wire::{Call, ErrorReply, Hello, MAX_LINE_BYTES, Notice, PROTOCOL, Reply};
-use cxo_protocol::{Code, Event, Problem, RunId};
-use cxo_store::{Reader, Seq, SqliteReader, StoreError, Stream};
+use cxo_protocol::{Code, Principal, Problem};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,17 +21,14 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::feed::{self, Pushed};
+use crate::caller::Caller;
+use crate::feed::{self, Wants};
 use crate::handlers::Handlers;
 use crate::inbox::Message;
-use crate::run_loop;
-use crate::strict_json;
+use crate::subscription::{Sent, Subscription, TopicsHandle};
 
 /// Lines that may wait for one connection to be written.
 const WAITING_LINES: usize = 64;
-
-/// Events that are read from the store at once for a subscriber that comes back.
-const BACKLOG_AT_ONCE: usize = 1024;
 
 /// How long clients may take to read their last answers when they or the daemon leave.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -108,10 +109,17 @@ async fn connection(stream: UnixStream, handlers: &Arc<Handlers>, leaving: Leavi
         let _ = lines.send(hello).await;
     }
     let mut writer = tokio::spawn(write_lines(write, waiting));
-    let mut connection = Connection { handlers, lines, subscriptions: JoinSet::new() };
+    let mut connection = Connection {
+        handlers,
+        lines,
+        subscriptions: JoinSet::new(),
+        topics: None,
+        caller: Caller::new(Principal::User),
+    };
     connection.read_calls(read, leaving).await;
     // Whoever still pushes here would hold the descriptor for as long as nothing comes.
     connection.subscriptions.shutdown().await;
+    handlers.farewell(&connection.caller).await;
     drop(connection);
     if tokio::time::timeout(FAREWELL / 2, &mut writer).await.is_err() {
         writer.abort();
@@ -131,6 +139,17 @@ struct Connection<'a> {
     handlers: &'a Arc<Handlers>,
     lines: mpsc::Sender<Arc<str>>,
     subscriptions: JoinSet<()>,
+    topics: Option<TopicsHandle>,
+    caller: Caller,
+}
+
+/// What is pushed.
+#[derive(Debug, Clone, Copy)]
+enum Pushing {
+    /// Lines of runs.
+    Lines,
+    /// Events of topics.
+    Topics,
 }
 
 impl Connection<'_> {
@@ -180,7 +199,9 @@ impl Connection<'_> {
         };
         let result = match Request::parse(&call.method, call.params) {
             Ok(Request::EventsSubscribe(params)) => self.subscribe(params).await,
-            Ok(request) => self.handlers.handle(request).await,
+            Ok(Request::PubsubSubscribe(params)) => self.subscribe_topics(&params),
+            Ok(Request::PubsubUnsubscribe(params)) => self.unsubscribe_topics(&params),
+            Ok(request) => self.handlers.handle(request, &self.caller).await,
             Err(error @ ParseError::NoSuchMethod { .. }) => refused(Code::NoSuchMethod, error),
             Err(error @ ParseError::BadParams { .. }) => refused(Code::BadRequest, error),
         };
@@ -200,12 +221,37 @@ impl Connection<'_> {
             Some(name) => Some(self.handlers.named_run(name).await?),
             None => None,
         };
-        let (seq, pushed) = self.handlers.feed.subscribe(run.clone());
-        let since = params.since.unwrap_or(seq);
-        let backlog = Backlog { database: self.handlers.database.clone(), run, since, upto: seq };
-        self.subscriptions.spawn(push(backlog, pushed, self.lines.clone()));
-        serde_json::to_value(Subscribed { seq })
-            .map_err(|error| Problem::new(Code::Internal, error.to_string()))
+        let subscription = self.handlers.sources().lines(Wants::Lines(run), params.since);
+        let seq = subscription.seq;
+        self.push(subscription, Pushing::Lines);
+        answer(&Subscribed { seq })
+    }
+
+    /// Pushes the events of topics on this connection, as one stream however often it is asked.
+    fn subscribe_topics(&mut self, params: &TopicsSubscribe) -> Result<Value, Problem> {
+        known_topics(&params.topics)?;
+        let handle = if let Some(handle) = &self.topics {
+            handle.clone()
+        } else {
+            let (handle, subscription) = self.handlers.sources().topics();
+            self.push(subscription, Pushing::Topics);
+            self.topics.insert(handle).clone()
+        };
+        let seq = handle.add(&params.topics, params.since);
+        answer(&TopicsSubscribed { success: true, seq })
+    }
+
+    fn unsubscribe_topics(&self, params: &TopicsUnsubscribe) -> Result<Value, Problem> {
+        if let Some(handle) = &self.topics {
+            handle.remove(&params.topics);
+        }
+        answer(&Success::DONE)
+    }
+
+    fn push(&mut self, subscription: Subscription, pushing: Pushing) {
+        let (out, sent) = mpsc::channel(WAITING_LINES);
+        self.subscriptions.spawn(async move { subscription.run(out).await });
+        self.subscriptions.spawn(forward(sent, pushing, self.lines.clone()));
     }
 }
 
@@ -245,74 +291,45 @@ fn reply(id: Option<u64>, result: Result<Value, Problem>) -> Arc<str> {
     text.into()
 }
 
-/// What a subscriber missed.
-struct Backlog {
-    database: std::path::PathBuf,
-    run: Option<RunId>,
-    since: u64,
-    upto: u64,
+fn answer(reply: &impl serde::Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(reply).map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
-async fn push(backlog: Backlog, mut pushed: mpsc::Receiver<Pushed>, lines: mpsc::Sender<Arc<str>>) {
-    let mut last = backlog.since;
-    let upto = backlog.upto;
-    if last < upto {
-        let (texts, mut read) = mpsc::channel(WAITING_LINES);
-        let reading = tokio::task::spawn_blocking(move || read_backlog(&backlog, &texts));
-        while let Some((seq, text)) = read.recv().await {
-            last = seq;
-            if lines.send(text).await.is_err() {
-                return;
-            }
+fn known_topics(topics: &[String]) -> Result<(), Problem> {
+    if topics.is_empty() || topics.len() > MAX_SUBSCRIPTIONS {
+        return Err(Problem::new(Code::BadRequest, "which topics?")
+            .because(format!("between 1 and {MAX_SUBSCRIPTIONS} can be named in one call"))
+            .keeping("the subscriptions that there are"));
+    }
+    match topics.iter().find(|topic| !feed::is_known(topic)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let shown: String = unknown.chars().take(80).flat_map(char::escape_debug).collect();
+            let known: Vec<&str> = TOPICS.iter().map(|(topic, _)| *topic).collect();
+            Err(Problem::new(Code::BadRequest, format!("there is no topic `{shown}`"))
+                .because(format!("there are {}; `task.*` and `*` are taken", known.join(", ")))
+                .keeping("the subscriptions that there are"))
         }
-        if !matches!(reading.await, Ok(Ok(()))) {
-            tell_gap(last, &lines).await;
+    }
+}
+
+/// Sends what a subscription has for this connection.
+async fn forward(mut sent: mpsc::Receiver<Sent>, pushing: Pushing, lines: mpsc::Sender<Arc<str>>) {
+    while let Some(sent) = sent.recv().await {
+        let text = match (sent, pushing) {
+            (Sent::Event(pushed), Pushing::Lines) => Some(pushed.text),
+            (Sent::Event(pushed), Pushing::Topics) => Some(topic_notice(&pushed.text)),
+            (Sent::Gap(seq), _) => feed::line(&Notice::Gap { seq }),
+        };
+        if let Some(text) = text
+            && lines.send(text).await.is_err()
+        {
             return;
         }
     }
-    last = last.max(upto);
-    while let Some(Pushed { seq, text }) = pushed.recv().await {
-        if seq.is_some_and(|seq| seq <= last) {
-            continue;
-        }
-        last = seq.unwrap_or(last);
-        if lines.send(text).await.is_err() {
-            return;
-        }
-    }
-    // The queue was closed from the other side: this subscriber was too slow.
-    tell_gap(last, &lines).await;
 }
 
-async fn tell_gap(seq: u64, lines: &mpsc::Sender<Arc<str>>) {
-    if let Some(gap) = feed::line(&Notice::Gap { seq }) {
-        let _ = lines.send(gap).await;
-    }
-}
-
-fn read_backlog(
-    backlog: &Backlog,
-    texts: &mpsc::Sender<(u64, Arc<str>)>,
-) -> Result<(), StoreError> {
-    let reader = SqliteReader::open(&backlog.database)?;
-    let stream = backlog.run.clone().map_or(Stream::All, Stream::Run);
-    let mut after = Seq(backlog.since);
-    loop {
-        let events = reader.read(&stream, after, BACKLOG_AT_ONCE)?;
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.seq;
-        for stored in events {
-            if stored.seq.0 > backlog.upto {
-                return Ok(());
-            }
-            let Stream::Run(run) = stored.stream else { continue };
-            let Ok(event) = serde_json::from_str::<Event>(&stored.body) else { continue };
-            let stamped = cxo_core::Stamped { run, at: stored.ts, event };
-            if let Some(committed) = run_loop::notice(stored.seq.0, &stamped)
-                && texts.blocking_send((committed.seq, committed.text)).is_err()
-            {
-                return Ok(());
-            }
-        }
-    }
+/// A topic's event as a notification.
+fn topic_notice(event: &str) -> Arc<str> {
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"pubsub.event\",\"params\":{event}}}\n").into()
 }

@@ -157,6 +157,12 @@ impl Paths {
         self.workspaces.join(run.as_str()).join("plan.workspace")
     }
 
+    /// What is half-written in a tree that callers work on.
+    pub(crate) fn tree_journal(&self, tree: &Path) -> PathBuf {
+        let name = crate::token::digest_of(&tree.to_string_lossy());
+        self.state.join("trees").join(&name[..16])
+    }
+
     /// A workspace for checks, kept over runs with its build outputs.
     pub(crate) fn check_workspace(&self, slot: usize) -> PathBuf {
         self.workspaces.join("checks").join(format!("slot-{slot}"))

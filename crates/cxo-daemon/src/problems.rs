@@ -1,8 +1,8 @@
 //! What went wrong in a crate, as what a person is told: one function per crate's errors.
 
-use cxo_core::Rejected;
-use cxo_git::GitError;
-use cxo_protocol::{Code, Problem};
+use cxo_core::{Rejected, SharedRejected};
+use cxo_git::{FileError, GitError};
+use cxo_protocol::{Code, Principal, Problem};
 use cxo_store::StoreError;
 
 const NOTHING: &str = "nothing was changed";
@@ -49,6 +49,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
 pub(crate) fn of_rejected(rejected: &Rejected) -> Problem {
     let said = rejected.to_string();
     match rejected {
+        Rejected::Shared(shared) => of_shared(shared),
         Rejected::NoSuchRun { .. } => {
             Problem::new(Code::NoSuchRun, said).keeping(NOTHING).try_next("cxo status")
         }
@@ -83,6 +84,65 @@ pub(crate) fn of_rejected(rejected: &Rejected) -> Problem {
             Problem::new(Code::Internal, said).keeping(NOTHING)
         }
     }
+}
+
+/// An error of a tree's files.
+pub(crate) fn of_file(error: &FileError) -> Problem {
+    let problem = |code| Problem::new(code, error.to_string()).keeping(NOTHING);
+    match error {
+        FileError::Path(_)
+        | FileError::Outside { .. }
+        | FileError::Symlink { .. }
+        | FileError::NotRegular { .. }
+        | FileError::NoFolder { .. }
+        | FileError::HardLinked { .. } => problem(Code::BadPath),
+        FileError::NotFound { .. } => problem(Code::NoSuchFile),
+        FileError::TooLarge { .. } | FileError::TooMany { .. } => problem(Code::TooLarge),
+        FileError::Conflict { .. } | FileError::FolderMoved { .. } => {
+            problem(Code::Changed).try_next("fs.read, and the same again")
+        }
+        FileError::Twice { .. } => problem(Code::BadRequest),
+        FileError::DiskFull { .. } => problem(Code::DiskFull).try_next("df -h ."),
+        FileError::NoExchange { .. } => problem(Code::UnsupportedRepository),
+        FileError::Io { .. } => problem(Code::Internal),
+    }
+}
+
+/// A refusal that is about what callers share.
+pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
+    let problem = |code| Problem::new(code, rejected.to_string()).keeping(NOTHING);
+    match rejected {
+        SharedRejected::NoSession { .. } => {
+            problem(Code::NoSession).try_next("session.start {\"session_id\": …, \"cwd\": …}")
+        }
+        SharedRejected::SessionTaken { .. }
+        | SharedRejected::AgentTaken { .. }
+        | SharedRejected::TaskExists { .. } => {
+            problem(Code::NameTaken).try_next("the same under another name")
+        }
+        SharedRejected::NotYours { .. } | SharedRejected::ForceDenied => problem(Code::Forbidden),
+        SharedRejected::Locked { holder, .. } => problem(Code::Locked)
+            .because(format!("the session {holder} holds it"))
+            .try_next("cxo lock status"),
+        SharedRejected::NotHeld { .. } => problem(Code::NotHeld).try_next("cxo lock status"),
+        SharedRejected::TooMany { .. } => {
+            problem(Code::Busy).try_next("end some that are not used")
+        }
+        SharedRejected::NoAgent { .. } => {
+            problem(Code::NotRegistered).try_next("agent.register {\"agent_id\": …}")
+        }
+        SharedRejected::AbsurdReport => problem(Code::BadRequest),
+        SharedRejected::OverBudget { .. } => problem(Code::OverBudget).try_next("cxo budget"),
+        SharedRejected::NoTask { .. } => problem(Code::NoSuchTask).try_next("cxo status"),
+        SharedRejected::TaskOver { .. } => problem(Code::WrongState).try_next("cxo status"),
+    }
+}
+
+/// The caller may not do this.
+pub(crate) fn forbidden(principal: &Principal, why: &str) -> Problem {
+    Problem::new(Code::Forbidden, format!("{principal} may not do this"))
+        .because(why)
+        .keeping(NOTHING)
 }
 
 /// A plan with many faults is wrong in the same way many times.

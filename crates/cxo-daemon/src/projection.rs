@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_core::limits::words_of;
 use cxo_core::{Run, Stamped};
-use cxo_protocol::event::Topic;
 use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::view::{RunView, RunWord, TaskView};
 use cxo_protocol::{
@@ -19,6 +18,7 @@ use cxo_protocol::{
 };
 
 use crate::published::Touched;
+use crate::topics::question_words;
 
 /// What the events of a group changed in a run: the tasks that they are about, those whose wait
 /// changed with them, and the run itself.
@@ -110,7 +110,7 @@ impl Projector {
                     run: run.id.clone(),
                     task: Some(task.clone()),
                     state: "open".to_owned(),
-                    text: topic_words(topic).to_owned(),
+                    text: question_words(topic).to_owned(),
                     choices: r#"["yes","no"]"#.to_owned(),
                     asked_at: at,
                     ended_at: None,
@@ -200,13 +200,6 @@ fn task_row(run: &Run, position: u64, view: &TaskView) -> TaskRow {
         error: (view.state == cxo_protocol::view::TaskWord::Failed)
             .then(|| view.detail.clone())
             .flatten(),
-    }
-}
-
-fn topic_words(topic: &Topic) -> &'static str {
-    match topic {
-        Topic::DroppedLines { .. } => "the resolution drops lines: take it?",
-        Topic::SignIn { .. } => "the agent is not signed in: try again?",
     }
 }
 

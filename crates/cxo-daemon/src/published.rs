@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cxo_core::Run;
-use cxo_protocol::view::{RunView, TaskView};
+use cxo_core::{Run, Shared, SharedStamped};
+use cxo_protocol::view::{RunView, TaskView, TaskWord};
 use cxo_protocol::{RunId, TaskId};
 
 /// The committed state.
@@ -17,6 +17,7 @@ pub(crate) struct Published {
 #[derive(Debug, Default)]
 struct State {
     seq: u64,
+    shared: Shared,
     runs: BTreeMap<RunId, Shown>,
 }
 
@@ -77,6 +78,28 @@ impl Published {
         }
     }
 
+    /// Shows what all callers share, as it was loaded.
+    pub(crate) fn put_shared(&self, shared: Shared) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).shared = shared;
+    }
+
+    /// Shows what a group changed of what all callers share.
+    pub(crate) fn take_shared<'a>(&self, facts: impl Iterator<Item = &'a SharedStamped>) {
+        let mut facts = facts.peekable();
+        if facts.peek().is_none() {
+            return;
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for stamped in facts {
+            state.shared.evolve(&stamped.event, stamped.at);
+        }
+    }
+
+    /// Looks at what all callers share. Writers wait meanwhile.
+    pub(crate) fn shared<T>(&self, look: impl FnOnce(&Shared) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner).shared)
+    }
+
     /// The position of the last committed event.
     pub(crate) fn seq(&self) -> u64 {
         self.state.read().unwrap_or_else(PoisonError::into_inner).seq
@@ -99,6 +122,17 @@ impl Published {
         let mut runs: Vec<RunView> = state.runs.values().map(|shown| shown.run.clone()).collect();
         runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
         runs
+    }
+
+    /// How many tasks of open runs are not at their end, and how many of them an agent works on.
+    pub(crate) fn open_and_working(&self) -> (usize, usize) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let runs = state.runs.values().filter(|shown| !shown.run.state.is_ended());
+        runs.flat_map(|shown| shown.tasks.values()).fold((0, 0), |(open, working), task| {
+            let is_open = usize::from(!task.state.is_terminal());
+            let works = usize::from(task.state == TaskWord::Working);
+            (open + is_open, working + works)
+        })
     }
 
     /// How many runs are not over.

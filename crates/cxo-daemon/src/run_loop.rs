@@ -6,23 +6,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use cxo_core::{Change, Command, Rejected, Repo, Stamped};
+use cxo_core::{Change, Command, Fact, Rejected, Repo, Stamped};
 use cxo_protocol::params::AgentsOnStop;
-use cxo_protocol::wire::Notice;
-use cxo_protocol::{Code, EffectId, Event, LINE_VERSION, Line, Outcome, Problem, RunId, Timestamp};
-use cxo_store::{Batch, Lease, NewEvent, RunFilter, Seq, Store, StoreError, Stream};
+use cxo_protocol::{Code, EffectId, Event, Outcome, Problem, RunId, Timestamp};
+use cxo_store::{Batch, Lease, NewEvent, Seq, Store, StoreError, Stream};
 
 use crate::door::Door;
 use crate::effects::CarryOut;
-use crate::feed::{Committed, Feed, line};
+use crate::feed::{Feed, told};
 use crate::housekeeping::Housekeeping;
-use crate::inbox::{Answer, Message};
+use crate::inbox::{Answer, Message, Messages};
 use crate::projection::{Projector, touched};
-use crate::published::{Published, Touched};
+use crate::published::Published;
 use crate::{fail_point, fresh, problems};
+
+mod loading;
 
 /// Commands that are decided as one group.
 const GROUP: usize = 1024;
@@ -43,7 +44,7 @@ pub(crate) struct RunLoop {
     /// That right.
     pub(crate) lease: Lease,
     /// What comes in.
-    pub(crate) messages: Receiver<Message>,
+    pub(crate) messages: Messages,
     /// Who carries effects out.
     pub(crate) executors: Box<dyn CarryOut>,
     /// What readers see.
@@ -123,7 +124,7 @@ impl Loop {
                     Message::Command { command, answer } => group.push((command, answer)),
                 }
                 if group.len() < GROUP {
-                    next = self.parts.messages.try_recv().ok();
+                    next = self.parts.messages.try_recv();
                 }
             }
             self.handle(group);
@@ -134,13 +135,13 @@ impl Loop {
     #[expect(clippy::option_option, reason = "a message, no message but work, or the end")]
     fn next_message(&mut self) -> Option<Option<Message>> {
         let tick = || Some(Some(Message::Command { command: Command::Tick, answer: None }));
-        if let Ok(message) = self.parts.messages.try_recv() {
+        if let Some(message) = self.parts.messages.try_recv() {
             return Some(Some(message));
         }
         let wait = self.wait();
         let received = match wait {
             Some(wait) => self.parts.messages.recv_timeout(wait),
-            None => self.parts.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self.parts.messages.recv().ok_or(RecvTimeoutError::Disconnected),
         };
         match received {
             Ok(message) => Some(Some(message)),
@@ -235,7 +236,7 @@ impl Loop {
         }
     }
 
-    fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Stamped>, Problem> {
+    fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Fact>, Problem> {
         if let Some(run) = command.run()
             && self.repo.run(&run).is_none()
             && !matches!(command, Command::Start { .. })
@@ -256,35 +257,31 @@ impl Loop {
     }
 
     /// Appends the events of a group with the rows that they change.
-    fn store(&mut self, events: &[Stamped]) -> Result<Vec<(u64, Stamped)>, StoreError> {
-        if events.is_empty() {
+    fn store(&mut self, facts: &[Fact]) -> Result<Vec<(u64, Fact)>, StoreError> {
+        if facts.is_empty() {
             return Ok(Vec::new());
         }
         let mut batch = Batch::default();
-        let mut runs: BTreeSet<&RunId> = BTreeSet::new();
-        for stamped in events {
-            runs.insert(&stamped.run);
-            batch.events.push(NewEvent {
-                stream: Stream::Run(stamped.run.clone()),
-                ts: stamped.at,
-                kind: stamped.event.kind().to_owned(),
-                body: serde_json::to_string(&stamped.event).unwrap_or_default(),
-            });
-        }
+        let events = of_runs(facts);
+        let runs: BTreeSet<&RunId> = events.iter().map(|stamped| &stamped.run).collect();
+        batch.events = facts.iter().map(new_event).collect();
         for run in runs {
             if let Some(run) = self.repo.run(run) {
-                batch.rows.extend(self.projector.rows(run, events, &touched(run, events)));
+                batch.rows.extend(self.projector.rows(run, &events, &touched(run, &events)));
             }
         }
         let first = self.seq.0 + 1;
         self.seq = self.parts.store.append(&self.parts.lease, self.seq, &batch)?;
-        Ok((first..).zip(events.iter().cloned()).collect())
+        Ok((first..).zip(facts.iter().cloned()).collect())
     }
 
     /// What was committed goes out: to readers, subscribers, executors, and whoever asked.
-    fn let_out(&mut self, committed: &[(u64, Stamped)], decided: Vec<Decided>) {
-        let stamped: Vec<Stamped> = committed.iter().map(|(_, stamped)| stamped.clone()).collect();
+    fn let_out(&mut self, committed: &[(u64, Fact)], decided: Vec<Decided>) {
+        let stamped: Vec<Stamped> =
+            committed.iter().filter_map(|(_, fact)| fact.of_run().cloned()).collect();
         self.publish(&stamped);
+        let shared = committed.iter().filter_map(|(_, fact)| fact.of_shared());
+        self.parts.published.take_shared(shared);
         self.push(committed);
         self.apply_changes();
         for stamped in stamped.iter().filter(|s| matches!(s.event, Event::RunEnded { .. })) {
@@ -311,9 +308,9 @@ impl Loop {
         self.parts.published.update(self.seq.0, changed);
     }
 
-    fn push(&self, committed: &[(u64, Stamped)]) {
+    fn push(&self, committed: &[(u64, Fact)]) {
         self.parts.feed.commit(self.seq.0, || {
-            committed.iter().filter_map(|(seq, stamped)| notice(*seq, stamped)).collect()
+            committed.iter().map(|(seq, fact)| told(*seq, fact, self.repo.shared())).collect()
         });
     }
 
@@ -367,66 +364,6 @@ impl Loop {
         !self.is_stale
     }
 
-    /// Loads the open runs and the newest others from the log.
-    fn load(&mut self) -> Result<(), StoreError> {
-        self.repo = Repo::default();
-        self.projector = Projector::default();
-        self.seq = self.parts.store.last_seq()?;
-        let mut rows = self.parts.store.runs(RunFilter::Open)?;
-        rows.extend(self.parts.store.runs(RunFilter::Newest { limit: HELD_RUNS })?);
-        rows.sort_by(|a, b| a.run.cmp(&b.run));
-        rows.dedup_by(|a, b| a.run == b.run);
-        for row in rows {
-            self.load_run(&row.run)?;
-        }
-        self.repo.drain_changes();
-        Ok(())
-    }
-
-    fn load_run(&mut self, run: &RunId) -> Result<(), StoreError> {
-        let stream = Stream::Run(run.clone());
-        let mut after = Seq(0);
-        let mut pages = Vec::new();
-        loop {
-            let events = self.parts.store.read(&stream, after, LOAD_AT_ONCE)?;
-            let Some(last) = events.last() else { break };
-            after = last.seq;
-            pages.push(events);
-        }
-        // From here on nothing can fail: a run that is held is held whole.
-        for events in pages {
-            for stored in &events {
-                let event: Event = match serde_json::from_str(&stored.body) {
-                    Ok(event) => event,
-                    Err(error) => {
-                        tracing::error!(%run, seq = %stored.seq, %error, "an event is not understood");
-                        continue;
-                    }
-                };
-                let stamped = Stamped { run: run.clone(), at: stored.ts, event };
-                if let Err(error) = self.repo.evolve(&stamped) {
-                    tracing::error!(%run, seq = %stored.seq, %error, "an event does not fit");
-                }
-                if let Some(run) = self.repo.run(run) {
-                    self.projector.event(run, &stamped, &mut Vec::new());
-                }
-            }
-        }
-        if let Some(run) = self.repo.run(run) {
-            self.parts.published.update(self.seq.0, std::iter::once((run, Touched::All)));
-        }
-        Ok(())
-    }
-
-    /// Has a run in memory that is in the log.
-    fn hold(&mut self, run: &RunId) -> Result<(), Problem> {
-        if self.repo.run(run).is_none() {
-            self.load_run(run).map_err(|error| problems::of_store(&error))?;
-            self.apply_changes();
-        }
-        Ok(())
-    }
-
     /// After a start: what is wanted goes on, what goes on and is not wanted is ended.
     fn reconcile(&mut self) {
         for run in self.repo.runs().filter(|run| run.is_ended()) {
@@ -460,16 +397,25 @@ fn refuse(command: &Command, answer: Option<Answer>, problem: Problem, executors
     }
 }
 
-/// A committed event as a pushed line.
-pub(crate) fn notice(seq: u64, stamped: &Stamped) -> Option<Committed> {
-    let event = Notice::Event(Box::new(Line {
-        v: LINE_VERSION,
-        seq,
-        ts: stamped.at,
-        run: stamped.run.clone(),
-        event: stamped.event.clone(),
-    }));
-    Some(Committed { seq, run: stamped.run.clone(), text: line(&event)? })
+fn of_runs(facts: &[Fact]) -> Vec<Stamped> {
+    facts.iter().filter_map(|fact| fact.of_run().cloned()).collect()
+}
+
+fn new_event(fact: &Fact) -> NewEvent {
+    match fact {
+        Fact::Run(stamped) => NewEvent {
+            stream: Stream::Run(stamped.run.clone()),
+            ts: stamped.at,
+            kind: stamped.event.kind().to_owned(),
+            body: serde_json::to_string(&stamped.event).unwrap_or_default(),
+        },
+        Fact::Shared(stamped) => NewEvent {
+            stream: Stream::Repository,
+            ts: stamped.at,
+            kind: stamped.event.kind().to_owned(),
+            body: serde_json::to_string(&stamped.event).unwrap_or_default(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -77,7 +77,11 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         supervised: supervised(&paths)?,
         following: Following::start().map_err(|error| internal(&error))?,
         slots: Slots::default(),
-        reports: Box::new(ToInbox { inbox: inbox.clone(), feed: feed.clone() }),
+        reports: Box::new(ToInbox {
+            inbox: inbox.clone(),
+            feed: feed.clone(),
+            published: published.clone(),
+        }),
         hub,
         paths: paths.clone(),
     });
@@ -91,6 +95,8 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         feed: feed.clone(),
         executors: executors.clone(),
         started_at: fresh::now(),
+        changed: tokio::sync::Notify::new(),
+        trees: crate::trees::Trees::default(),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -263,6 +269,7 @@ fn supervise_command(places: &SupervisorPaths) -> Command {
 struct ToInbox {
     inbox: Inbox,
     feed: Arc<Feed>,
+    published: Arc<Published>,
 }
 
 impl Reports for ToInbox {
@@ -276,6 +283,14 @@ impl Reports for ToInbox {
     }
 
     fn activity(&self, activity: Activity) {
-        self.feed.activity(activity);
+        let limit = self.published.shared(|shared| {
+            self.feed.activity(&activity, fresh::now(), shared);
+            shared.submitted.limit_of(&activity.run, &shared.tokens)
+        });
+        // Whoever used what was set aside for it has to stop.
+        if limit.is_some_and(|limit| activity.tokens >= limit) {
+            let (run, tokens) = (activity.run, activity.tokens);
+            self.inbox.report(cxo_core::Command::TokensSeen { run, tokens });
+        }
     }
 }

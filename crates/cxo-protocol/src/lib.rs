@@ -41,7 +41,8 @@ pub use event::{
     Topic, Unchanged,
 };
 pub use ids::{
-    AgentId, AttemptId, EffectId, InvalidId, LandingId, LockId, QuestionId, RunId, SessionId, TaskId,
+    AgentId, AttemptId, EffectId, InvalidId, LandingId, LockId, QuestionId, RunId, SessionId,
+    TaskId,
 };
 pub use lock_path::{LockKind, LockPath};
 pub use object::{CommitId, TreeId};

@@ -139,6 +139,28 @@ codes! {
     StateUnusable = "CX1601", Usage, 500;
     /// The disk is full. What was acknowledged is kept; free some space and go on.
     DiskFull = "CX1602", Failures, 507;
+    /// The call needs a session that was started on a tree: `session.start`.
+    NoSession = "CX1701", Usage, 422;
+    /// A session, an agent or a submitted task of that name exists already.
+    NameTaken = "CX1702", Usage, 409;
+    /// Somebody else holds a lock on it. `cxo lock status` says who.
+    Locked = "CX1703", Busy, 409;
+    /// The lock is not held: its time was up, or it was given back or taken away.
+    NotHeld = "CX1704", Usage, 409;
+    /// The path cannot be used: it leads out of the tree or into a git directory, or is no plain file.
+    BadPath = "CX1705", Usage, 422;
+    /// There is no such file in the tree.
+    NoSuchFile = "CX1706", Usage, 404;
+    /// The file, the branch or the base is not what the caller believes it to be. Look again and repeat.
+    Changed = "CX1707", Usage, 409;
+    /// The patch is not one that is taken, or does not fit.
+    BadPatch = "CX1708", Usage, 422;
+    /// No agent of that name is registered.
+    NotRegistered = "CX1709", Usage, 404;
+    /// The token budget is used up, or set aside for turns that go on.
+    OverBudget = "CX1710", Limit, 429;
+    /// The idempotency key was used for another request.
+    KeyReused = "CX1711", Usage, 409;
     /// There is no method of that name.
     NoSuchMethod = "CX1801", Usage, -32601;
     /// The request is not JSON.

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::shared::{LockEnd, SessionEnd};
-use crate::{AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, Timestamp};
+use crate::{
+    AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, Timestamp,
+};
 
 /// A pushed event: `{topic, data, timestamp, seq}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 use cxo_protocol::Line;
-use cxo_protocol::methods::{Access, Kind, schemas};
+use cxo_protocol::methods::{Access, Kind, Scope, schemas};
 use serde_json::Value;
 
 use super::schemas::version;
@@ -29,13 +29,21 @@ pub(super) fn methods() -> Result<String> {
         types.learn(&params);
         types.learn(&reply);
         let access = match row.access {
+            Access::Anyone => "everybody who proved who they are",
+            Access::Own => "the user, and an agent about itself",
+            Access::Tree => "the user and registered agents, on the trees of their own sessions",
             Access::User => "the user who owns the daemon",
+        };
+        let scope = match row.scope {
+            Scope::None => "waits for nothing",
+            Scope::Tree => "one at a time on a tree",
+            Scope::Repository => "one at a time in the repository",
         };
         let kind = match row.kind {
             Kind::Read => "reads",
             Kind::Write => "writes",
         };
-        write!(text, "\n## `{}`\n\n{}\n\nFor {access}; {kind}.\n", row.name, row.doc)?;
+        write!(text, "\n## `{}`\n\n{}\n\nFor {access}; {kind}; {scope}.\n", row.name, row.doc)?;
         write!(text, "\nParameters:\n\n{}", fields(&params, &[]))?;
         write!(text, "\nReply: {}\n\n{}", title(&reply), body(&reply))?;
     }

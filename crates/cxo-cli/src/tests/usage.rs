@@ -114,13 +114,16 @@ fn tasks_are_named_by_themselves_or_with_their_run() {
     let document = json!({"v": 1, "runs": [view]});
     let place = daemon(move |method, _| match method {
         "run.status" => Do::Answer(document.clone()),
-        "task.retry" | "task.skip" => Do::Answer(view.clone()),
+        "run.retryTask" | "run.skipTask" => Do::Answer(view.clone()),
         other => Do::Refuse(Problem::new(Code::NoSuchMethod, other)),
     });
     assert_eq!(place.cxo(&["task", "retry", "t7", "--note", "smaller"]).exit, Exit::Ok);
-    assert_eq!(place.called("task.retry"), [json!({"run": "-", "task": "t7", "note": "smaller"})]);
+    assert_eq!(
+        place.called("run.retryTask"),
+        [json!({"run": "-", "task": "t7", "note": "smaller"})]
+    );
     assert_eq!(place.cxo(&["task", "skip", "r7/t7"]).exit, Exit::Ok);
-    assert_eq!(place.called("task.skip"), [json!({"run": "r7", "task": "t7"})]);
+    assert_eq!(place.called("run.skipTask"), [json!({"run": "r7", "task": "t7"})]);
     let done = place.cxo(&["task", "show", "t99"]);
     assert_eq!(done.exit, Exit::Usage);
     assert!(done.stderr.contains("error[CX1402]") && done.stderr.contains("cxo task list r7k2"));

@@ -48,8 +48,13 @@ pub(crate) fn replay(log: &[Stamped]) -> Replayed {
     while let Some(stamped) = log.get(position) {
         let group = commands(&decided_anew, &log[position..]).into_iter().find_map(|command| {
             let mut tried = decided_anew.clone();
-            let group: Vec<Stamped> =
-                tried.handle(&command, stamped.at).ok()?.iter().filter_map(Fact::of_run).cloned().collect();
+            let group: Vec<Stamped> = tried
+                .handle(&command, stamped.at)
+                .ok()?
+                .iter()
+                .filter_map(Fact::of_run)
+                .cloned()
+                .collect();
             (log[position..].starts_with(&group) && !group.is_empty()).then_some((tried, group))
         });
         if let Some((after, group)) = group {

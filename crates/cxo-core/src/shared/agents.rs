@@ -55,11 +55,10 @@ impl Agents {
             Some(known) if known.by != *by && !known.lost => {
                 Err(SharedRejected::AgentTaken { agent: agent.clone() })
             }
-            Some(_) => Ok(()),
             None if self.known.len() >= MAX_AGENTS && self.longest_lost().is_none() => {
                 Err(SharedRejected::TooMany { what: "agents", limit: MAX_AGENTS })
             }
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -87,16 +86,16 @@ impl Agents {
         self.by_silence.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn put(&mut self, id: AgentId, agent: Registered) {
-        if !self.known.contains_key(&id)
+    pub(super) fn put(&mut self, id: &AgentId, agent: Registered) {
+        if !self.known.contains_key(id)
             && self.known.len() >= MAX_AGENTS
             && let Some(lost) = self.longest_lost()
         {
             self.known.remove(&lost);
         }
-        self.is_waited_for(&id, false);
+        self.is_waited_for(id, false);
         self.known.insert(id.clone(), agent);
-        self.is_waited_for(&id, true);
+        self.is_waited_for(id, true);
     }
 
     pub(super) fn heard(&mut self, id: &AgentId, at: Timestamp) {

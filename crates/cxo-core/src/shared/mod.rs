@@ -12,7 +12,8 @@ mod tokens;
 
 use cxo_protocol::shared::TokenLimits;
 use cxo_protocol::{
-    AgentId, CommitId, LockId, LockPath, Principal, RunId, SessionId, SharedEvent, TaskId, Timestamp,
+    AgentId, CommitId, LockId, LockPath, Principal, RunId, SessionId, SharedEvent, TaskId,
+    Timestamp,
 };
 
 pub use agents::{AGENT_LOST_AFTER_MS, Agents, MAX_AGENTS, Registered};
@@ -380,7 +381,7 @@ impl Shared {
             SharedEvent::LockReleased { lock, .. } => self.locks.remove(lock),
             SharedEvent::AgentRegistered { agent, agent_type, by, token_sha256, expires_at } => {
                 self.agents.put(
-                    agent.clone(),
+                    agent,
                     Registered {
                         agent_type: agent_type.clone(),
                         by: by.clone(),

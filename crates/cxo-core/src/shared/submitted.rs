@@ -6,7 +6,7 @@ use cxo_protocol::shared::SubmittedEnd;
 use cxo_protocol::view::TaskWord;
 use cxo_protocol::{AgentId, Principal, Published, RunEnd, RunId, SharedEvent, TaskId};
 
-use super::{Shared, SharedRejected};
+use super::{Shared, SharedRejected, Tokens};
 use crate::run::{Phase, Run};
 
 /// A submitted task.
@@ -65,6 +65,15 @@ impl SubmittedTasks {
         }
     }
 
+    /// How many tokens were set aside for the task that a run does; `None` without a limit, or if
+    /// it is known already that they are used up.
+    pub fn limit_of(&self, run: &RunId, tokens: &Tokens) -> Option<u64> {
+        let task = self.by_run.get(run)?;
+        let open = self.known.get(task).filter(|task| task.end.is_none())?;
+        let reserved = tokens.of(&agent_of(task)).reserved;
+        (reserved > 0 && open.exceeded.is_none()).then_some(reserved)
+    }
+
     pub(super) fn is_free(&self, task: &TaskId) -> Result<(), SharedRejected> {
         if self.known.contains_key(task) {
             Err(SharedRejected::TaskExists { task: task.clone() })
@@ -118,12 +127,9 @@ impl Shared {
     /// What is to be said of the tokens that a running task was seen to have used: nothing, or that
     /// it met its limit and has to stop.
     pub(crate) fn after_tokens(&self, run: &RunId, tokens: u64) -> Option<SharedEvent> {
+        let limit = self.submitted.limit_of(run, &self.tokens)?;
         let task = self.submitted.of_run(run)?;
-        self.submitted.open_run(task).ok()?;
-        let reserved = self.tokens.of(&agent_of(task)).reserved;
-        let is_new = self.submitted.get(task)?.exceeded.is_none();
-        (reserved > 0 && tokens >= reserved && is_new)
-            .then(|| SharedEvent::TokensExceeded { task: task.clone(), tokens })
+        (tokens >= limit).then(|| SharedEvent::TokensExceeded { task: task.clone(), tokens })
     }
 }
 

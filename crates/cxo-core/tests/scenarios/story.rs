@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cxo_core::{Change, Fact, Command, Repo};
+use cxo_core::{Change, Command, Fact, Repo};
 use cxo_protocol::{
     Action, AgentFailure, Answer, AttemptEnd, ChangeStat, CheckCommand, CommitId, ConflictedFile,
     EffectId, Kept, Outcome, Plan, PlanApproval, PlanError, PlanTask, Published, Receipt, RedBase,
@@ -101,8 +101,11 @@ impl Story {
         };
         assert_eq!(self.repo.violations(), []);
         assert_eq!(self.repo.fault(), None);
-        let mut lines: Vec<String> =
-            group.iter().filter_map(Fact::of_run).map(|stamped| retelling::event(stamped, &self.names)).collect();
+        let mut lines: Vec<String> = group
+            .iter()
+            .filter_map(Fact::of_run)
+            .map(|stamped| retelling::event(stamped, &self.names))
+            .collect();
         for change in self.repo.drain_changes() {
             match change {
                 Change::Start(id) => {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cxo_core::{Change, Fact, Command, Rejected, Repo, Stamped};
+use cxo_core::{Change, Command, Fact, Rejected, Repo, Stamped};
 use cxo_protocol::{
     Action, Answer, AttemptEnd, CommitId, Effect, EffectId, Event, Outcome, Published, Receipt,
     RunId, TaskId, Timestamp, TreeId, Usage, Verdict,

@@ -7,7 +7,8 @@ fn run(name: &str) -> RunId {
 }
 
 fn event(seq: u64, of: &str) -> Committed {
-    Committed { seq, run: run(of), text: format!("{seq}\n").into() }
+    let line = Some((run(of), format!("{seq}\n").into()));
+    Committed { seq, line, news: vec![("task.progress", format!("{seq}").into())] }
 }
 
 fn activity(of: &str) -> Activity {
@@ -27,10 +28,10 @@ fn seqs(pushed: &mut mpsc::Receiver<Pushed>) -> Vec<u64> {
 fn a_subscription_goes_on_where_it_says() {
     let feed = Feed::new(7);
     feed.commit(8, || vec![event(8, "r1")]);
-    let (seq, mut all) = feed.subscribe(None);
+    let (seq, mut all) = feed.subscribe(Wants::Lines(None));
     assert_eq!(seq, 8);
     feed.commit(10, || vec![event(9, "r1"), event(10, "r2")]);
-    let (seq, mut of_r2) = feed.subscribe(Some(run("r2")));
+    let (seq, mut of_r2) = feed.subscribe(Wants::Lines(Some(run("r2"))));
     assert_eq!(seq, 10);
     feed.commit(12, || vec![event(11, "r1"), event(12, "r2")]);
     assert_eq!(seqs(&mut all), [9, 10, 11, 12]);
@@ -43,7 +44,7 @@ fn a_subscription_goes_on_where_it_says() {
 fn no_line_is_made_for_nobody() {
     let feed = Feed::new(0);
     feed.commit(1, || panic!("nobody listens"));
-    let (_, pushed) = feed.subscribe(None);
+    let (_, pushed) = feed.subscribe(Wants::Lines(None));
     feed.commit(2, || {
         assert!(feed.state.try_lock().is_err(), "nobody can subscribe at this moment");
         vec![event(2, "r1")]
@@ -55,8 +56,8 @@ fn no_line_is_made_for_nobody() {
 #[test]
 fn a_slow_subscriber_is_cut_and_the_other_goes_on() {
     let feed = Feed::new(0);
-    let (_, mut slow) = feed.subscribe(None);
-    let (_, mut quick) = feed.subscribe(None);
+    let (_, mut slow) = feed.subscribe(Wants::Lines(None));
+    let (_, mut quick) = feed.subscribe(Wants::Lines(None));
     let last = u64::try_from(QUEUE_LINES).unwrap() + 10;
     for seq in 1..=last {
         feed.commit(seq, || vec![event(seq, "r1")]);
@@ -72,13 +73,42 @@ fn a_slow_subscriber_is_cut_and_the_other_goes_on() {
 #[test]
 fn activity_leaves_room_for_events() {
     let feed = Feed::new(0);
-    let (_, mut pushed) = feed.subscribe(None);
+    let (_, mut pushed) = feed.subscribe(Wants::Lines(None));
     for _ in 0..QUEUE_LINES * 2 {
-        feed.activity(activity("r1"));
+        feed.activity(&activity("r1"), Timestamp(1), &Shared::default());
     }
     for seq in 1..=u64::try_from(QUEUE_LINES / 2).unwrap() {
         feed.commit(seq, || vec![event(seq, "r1")]);
     }
     assert_eq!(seqs(&mut pushed).len(), QUEUE_LINES / 2);
     assert!(!pushed.is_closed());
+}
+
+/// [A4.1] A topic is named whole or with a wildcard at its end; a subscription can be widened and
+/// narrowed while it goes on.
+#[test]
+fn topics_are_chosen_by_name_and_wildcard() {
+    for (pattern, known) in [
+        ("lock.changed", true),
+        ("task.*", true),
+        ("*", true),
+        ("lock", false),
+        ("lock*", false),
+        ("lock.*.x", false),
+        ("", false),
+    ] {
+        assert_eq!(is_known(pattern), known, "{pattern}");
+    }
+    let feed = Feed::new(0);
+    let topics = Arc::new(Topics::default());
+    topics.add(&["lock.*".to_owned()]);
+    let (_, mut pushed) = feed.subscribe(Wants::Topics(topics.clone()));
+    feed.commit(1, || vec![event(1, "r1")]);
+    assert!(seqs(&mut pushed).is_empty());
+    assert_eq!(feed.widen(&topics, &["task.progress".to_owned()]), 1);
+    feed.commit(2, || vec![event(2, "r1")]);
+    assert_eq!(seqs(&mut pushed), [2]);
+    topics.remove(&["task.progress".to_owned()]);
+    feed.commit(3, || vec![event(3, "r1")]);
+    assert!(seqs(&mut pushed).is_empty());
 }

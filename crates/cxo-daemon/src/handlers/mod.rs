@@ -1,14 +1,20 @@
 //! Handlers: what each method does. Reads are answered from what was published; writes go through
 //! the run loop and are answered after their commit.
 
+mod agents;
 mod files;
+mod locks;
 mod names;
+mod sessions;
 mod start;
+mod submitted;
+mod trees;
 
 use std::sync::Arc;
 
 use cxo_core::Command;
 use cxo_protocol::methods::Request;
+use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStatus, Done, EditPlan, ReceiptList, ReceiptOf, ResumeRun,
     StatusQuery,
@@ -17,16 +23,19 @@ use cxo_protocol::view::{RunView, STATUS_VERSION, StatusDocument};
 use cxo_protocol::{Code, Problem, RunId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use crate::caller::Caller;
 use crate::config::Approvals;
 use crate::door::Door;
 use crate::effects::Executors;
 use crate::feed::Feed;
-use crate::fresh;
 use crate::inbox::{Inbox, Message, QUEUE_CAPACITY};
 use crate::paths::Paths;
 use crate::published::Published;
+use crate::subscription::Sources;
+use crate::trees::Trees;
+use crate::{fresh, problems};
 
 /// Runs that a list shows when it is not asked for another number.
 const LISTED_RUNS: usize = 20;
@@ -48,14 +57,45 @@ pub(crate) struct Handlers {
     pub(crate) door: Arc<Door>,
     /// When the daemon started.
     pub(crate) started_at: Timestamp,
+    /// Tells those who wait for a lock that one is free.
+    pub(crate) changed: Notify,
+    /// The trees that callers work on.
+    pub(crate) trees: Trees,
     /// A second way into the store, for what is not held in memory.
     pub(crate) database: std::path::PathBuf,
 }
 
 impl Handlers {
-    /// Carries a request out.
-    pub(crate) async fn handle(self: &Arc<Self>, request: Request) -> Result<Value, Problem> {
+    /// Carries a request out, if its caller may ask that.
+    pub(crate) async fn handle(
+        self: &Arc<Self>,
+        request: Request,
+        caller: &Caller,
+    ) -> Result<Value, Problem> {
+        let row = request.row();
+        if !row.access.admits(&caller.principal) {
+            return Err(problems::forbidden(&caller.principal, row.name));
+        }
         match request {
+            Request::StatusGet(_) => json(&self.server_status()),
+            Request::SessionStart(params) => json(&self.start_session(params, caller).await?),
+            Request::SessionEnd(params) => json(&self.end_session(params, caller).await?),
+            Request::LockStatus(params) => json(&self.lock_status(&params)?),
+            Request::LockAcquire(params) => json(&self.acquire_lock(params, caller).await?),
+            Request::LockRelease(params) => json(&self.release_lock(params, caller).await?),
+            Request::FsRead(params) => json(&self.read_file(params, caller).await?),
+            Request::FsWrite(params) => json(&self.write_file(params, caller).await?),
+            Request::FsPatch(_)
+            | Request::VcsDiff(_)
+            | Request::VcsCommit(_)
+            | Request::VcsPush(_) => Err(Problem::new(Code::NoSuchMethod, "not there yet")),
+            Request::AgentRegister(params) => json(&self.register_agent(params, caller).await?),
+            Request::AgentHeartbeat(params) => json(&self.heartbeat(params, caller).await?),
+            Request::AgentList(_) => json(&self.list_agents()),
+            Request::TaskSubmit(params) => json(&self.submit_task(params, caller).await?),
+            Request::TaskCancel(params) => json(&self.cancel_submitted(params).await?),
+            Request::TokensReportUsage(params) => json(&self.report_tokens(params, caller).await?),
+            Request::TokensGetBudget(_) => json(&self.token_budget()),
             Request::RunStart(params) => json(&self.start_run(params).await?),
             Request::RunStatus(params) => json(&self.status(&params).await?),
             Request::RunResume(params) => json(&self.resume(params).await?),
@@ -91,9 +131,20 @@ impl Handlers {
             Request::DaemonStatus(_) => json(&self.daemon_status()),
             Request::DaemonStop(params) => json(&self.stop(params.agents)?),
             // The listener subscribes: it holds the connection.
-            Request::EventsSubscribe(_) => {
+            Request::EventsSubscribe(_)
+            | Request::PubsubSubscribe(_)
+            | Request::PubsubUnsubscribe(_) => {
                 Err(Problem::new(Code::Internal, "a subscription needs a connection"))
             }
+        }
+    }
+
+    /// Where subscriptions get their events.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources {
+            feed: self.feed.clone(),
+            published: self.published.clone(),
+            database: self.database.clone(),
         }
     }
 
@@ -188,6 +239,25 @@ impl Handlers {
         Ok(ReceiptList { run, receipts })
     }
 
+    fn server_status(&self) -> ServerStatus {
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (open, working) = self.published.open_and_working();
+        let (agents, used, total) = self.published.shared(|shared| {
+            let active = shared.agents.iter().filter(|(_, agent)| !agent.lost).count();
+            (active, shared.tokens.all.used, shared.tokens.limits.total)
+        });
+        ServerStatus {
+            server_version: crate::VERSION.to_owned(),
+            uptime_seconds: fresh::now().millis_since(self.started_at) / 1000,
+            queue_size: wide(self.inbox.waiting()),
+            queue_capacity: wide(QUEUE_CAPACITY),
+            active_agents: wide(agents + working),
+            active_tasks: wide(open),
+            total_tokens_used: used,
+            total_tokens_budget: total,
+        }
+    }
+
     fn daemon_status(&self) -> DaemonStatus {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         DaemonStatus {
@@ -199,7 +269,7 @@ impl Handlers {
             socket: self.paths.socket().display().to_string(),
             open_runs: small(self.published.open_runs()),
             effects: small(self.executors.how_many()),
-            queue: 0,
+            queue: small(self.inbox.waiting()),
             queue_capacity: small(QUEUE_CAPACITY),
         }
     }

@@ -33,6 +33,16 @@ impl Handlers {
         self: &Arc<Self>,
         params: StartRun,
     ) -> Result<RunStarted, Problem> {
+        let plan = params.plan.clone().map(Arc::new);
+        self.start_with(params, |run, options| Command::Start { run, options, plan }).await
+    }
+
+    /// Starts a run by the command that its id and its options make.
+    pub(super) async fn start_with(
+        self: &Arc<Self>,
+        params: StartRun,
+        command: impl FnOnce(RunId, Arc<RunOptions>) -> Command,
+    ) -> Result<RunStarted, Problem> {
         check_goal(&params)?;
         let this = self.clone();
         let for_ready = params.clone();
@@ -42,11 +52,7 @@ impl Handlers {
         let run = self.take_run_id()?;
         self.freeze(&run, &ready.frozen)?;
         self.keep_environment(&run, &params.env)?;
-        let command = Command::Start {
-            run: run.clone(),
-            options: Arc::new(ready.options),
-            plan: params.plan.map(Arc::new),
-        };
+        let command = command(run.clone(), Arc::new(ready.options));
         let before = self.published.seq();
         if let Err(problem) = self.decide(command).await {
             let _ = std::fs::remove_dir_all(self.paths.job(&run));

@@ -13,7 +13,7 @@ use cxo_protocol::{
     CommitId, Effect, Plan, PlanApproval, PlanTask, RedBase, RunOptions, TaskId, TimeLimits,
     TreeId, WorkspaceKind,
 };
-use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, StoredEvent};
+use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, RunFilter, StoredEvent};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -279,7 +279,7 @@ fn what_waits_is_stored_by_one_append() {
 fn a_group_that_is_not_stored_never_was() {
     let mut world = World::new();
     world.faults.refuse_appends.store(1, Ordering::SeqCst);
-    let (_, mut pushed) = world.feed.subscribe(None);
+    let (_, mut pushed) = world.feed.subscribe(crate::feed::Wants::Lines(None));
     let refused: Vec<_> = (0..3).map(|n| world.offer(start(&format!("r{n}")))).collect();
     world.go();
     for answer in refused {

@@ -3,6 +3,8 @@
 //! The daemon speaks first ([`Hello`]), so that a client knows the daemon's version before it asks
 //! anything. Events are notifications of the method `event`, live activity of `activity`.
 
+pub mod strict_json;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -1,0 +1,41 @@
+//! Who calls, over which connection, and on which session its calls act.
+
+use std::sync::{Mutex, PoisonError};
+
+use cxo_protocol::{Principal, SessionId};
+
+/// One connection of somebody who proved who they are.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Who it is.
+    pub(crate) principal: Principal,
+    current: Mutex<Option<SessionId>>,
+    own: Mutex<Option<SessionId>>,
+}
+
+impl Caller {
+    /// A caller that has no session yet.
+    pub(crate) fn new(principal: Principal) -> Self {
+        Self { principal, current: Mutex::default(), own: Mutex::default() }
+    }
+
+    /// The session that calls act on which name none.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has later calls act on this session.
+    pub(crate) fn take_session(&self, session: Option<SessionId>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+
+    /// Remembers the session that was made for this connection and ends with it.
+    pub(crate) fn owns(&self, session: SessionId) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// The session that ends with this connection.
+    pub(crate) fn own_session(&self) -> Option<SessionId> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

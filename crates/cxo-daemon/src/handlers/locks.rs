@@ -1,0 +1,190 @@
+//! Locks: what is held, taken, waited for and given back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cxo_core::shared::{Lock, WhichLock};
+use cxo_core::{Command, SharedCommand};
+use cxo_protocol::params::locks::{
+    LockAcquire, LockGranted, LockQuery, LockRelease, LockStatus, LockView, MAX_LOCK_WAIT_MS,
+    MAX_TTL_SECONDS,
+};
+use cxo_protocol::params::sessions::Success;
+use cxo_protocol::{Code, LockKind, LockPath, Problem};
+use tokio::time::Instant;
+
+use super::Handlers;
+use super::sessions::OnTree;
+use crate::caller::Caller;
+use crate::{fresh, problems};
+
+impl Handlers {
+    pub(super) fn lock_status(&self, query: &LockQuery) -> Result<LockStatus, Problem> {
+        let now = fresh::now();
+        let Some(path) = &query.path else {
+            let locks: Vec<LockView> = self.published.shared(|shared| {
+                shared.locks.iter().filter(|lock| lock.is_held_at(now)).map(view).collect()
+            });
+            return Ok(LockStatus {
+                locked: !locks.is_empty(),
+                holder: None,
+                acquired_at: None,
+                fence: None,
+                expires_at: None,
+                locks: Some(locks),
+            });
+        };
+        let on = self.lock_path(&self.paths.work_tree, path, LockKind::File)?;
+        let held = self.published.shared(|shared| {
+            shared.locks.overlapping(&on).find(|lock| lock.is_held_at(now)).cloned()
+        });
+        Ok(LockStatus {
+            locked: held.is_some(),
+            holder: held.as_ref().map(|lock| lock.session.clone()),
+            acquired_at: held.as_ref().map(|lock| lock.acquired_at),
+            fence: held.as_ref().map(|lock| lock.fence),
+            expires_at: held.as_ref().map(|lock| lock.expires_at),
+            locks: None,
+        })
+    }
+
+    pub(super) async fn acquire_lock(
+        &self,
+        params: LockAcquire,
+        caller: &Caller,
+    ) -> Result<LockGranted, Problem> {
+        check_times(&params)?;
+        let OnTree { session, tree } = self.session_for(params.session.as_ref(), caller).await?;
+        let on = self.lock_path(&tree, &params.path, params.kind)?;
+        let command = Command::Shared(SharedCommand::AcquireLock {
+            session: session.clone(),
+            principal: caller.principal.clone(),
+            on: on.clone(),
+            force: params.force,
+            ttl_ms: params.ttl_seconds.saturating_mul(1000),
+        });
+        let until = Instant::now() + Duration::from_millis(params.wait_ms);
+        loop {
+            // Heard of from before the try: a release in between is not missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let tried = {
+                // A write that goes on under the present locks is not overtaken.
+                let gate = self.trees.open(&tree, &self.paths)?.gate.clone();
+                let _gate = gate.lock_owned().await;
+                self.decide(command.clone()).await
+            };
+            match tried {
+                Ok(_) => break,
+                Err(problem) if problem.code == Code::Locked && Instant::now() < until => {
+                    let _ =
+                        tokio::time::timeout_at(until.min(self.next_expiry(&on)), changed).await;
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        if params.force {
+            self.changed.notify_waiters();
+        }
+        let granted = self.published.shared(|shared| {
+            let mut own = shared.locks.overlapping(&on);
+            own.find(|lock| lock.session == session && lock.on == on).cloned()
+        });
+        let lock = granted.ok_or_else(|| {
+            Problem::new(Code::Locked, "the lock was lost again before it could be told")
+                .keeping("nothing was changed")
+        })?;
+        Ok(LockGranted {
+            success: true,
+            message: None,
+            lock_id: lock.id,
+            fence: lock.fence,
+            expires_at: lock.expires_at,
+        })
+    }
+
+    /// When the next of the locks that overlap with this one ends by itself.
+    fn next_expiry(&self, on: &LockPath) -> Instant {
+        let now = fresh::now();
+        let next = self
+            .published
+            .shared(|shared| shared.locks.overlapping(on).map(|lock| lock.expires_at).min());
+        let wait = next.map_or(MAX_LOCK_WAIT_MS, |at| at.millis_since(now));
+        Instant::now() + Duration::from_millis(wait)
+    }
+
+    pub(super) async fn release_lock(
+        &self,
+        params: LockRelease,
+        caller: &Caller,
+    ) -> Result<Success, Problem> {
+        let OnTree { session, tree } = self.session_for(params.session.as_ref(), caller).await?;
+        let which = match (params.lock_id, params.path) {
+            (Some(id), None) => WhichLock::Id(id),
+            (None, Some(path)) => {
+                let kind = if is_root(&path) { LockKind::Prefix } else { LockKind::File };
+                WhichLock::On(self.lock_path(&tree, &path, kind)?)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Problem::new(Code::BadRequest, "which lock?")
+                    .because("a lock is named by `path` or by `lock_id`, and by one of them")
+                    .keeping("nothing was changed"));
+            }
+        };
+        let principal = caller.principal.clone();
+        self.decide(Command::Shared(SharedCommand::ReleaseLock { session, principal, which }))
+            .await?;
+        self.changed.notify_waiters();
+        Ok(Success::DONE)
+    }
+
+    /// The one path that a text means on a tree, as locks compare it.
+    pub(super) fn lock_path(
+        &self,
+        tree: &Path,
+        text: &str,
+        kind: LockKind,
+    ) -> Result<LockPath, Problem> {
+        if is_root(text) {
+            return match kind {
+                LockKind::Prefix => Ok(LockPath::everything()),
+                LockKind::File => Err(Problem::new(Code::BadPath, "the whole tree is no file")
+                    .keeping("nothing was changed")
+                    .try_next("the same with kind `prefix`")),
+            };
+        }
+        let files = &self.trees.open(tree, &self.paths)?.files;
+        let path = files.resolve(text).map_err(|error| problems::of_file(&error))?;
+        Ok(LockPath::new(kind, path, files.case()))
+    }
+}
+
+fn is_root(path: &str) -> bool {
+    path.is_empty() || path == "." || path == "./"
+}
+
+fn check_times(params: &LockAcquire) -> Result<(), Problem> {
+    let bad = |why: String| {
+        Problem::new(Code::BadRequest, "the time cannot be that").because(why).keeping("no lock")
+    };
+    if params.ttl_seconds == 0 || params.ttl_seconds > MAX_TTL_SECONDS {
+        return Err(bad(format!("`ttl_seconds` is between 1 and {MAX_TTL_SECONDS}")));
+    }
+    if params.wait_ms > MAX_LOCK_WAIT_MS {
+        return Err(bad(format!("`wait_ms` is at most {MAX_LOCK_WAIT_MS}")));
+    }
+    Ok(())
+}
+
+fn view(lock: &Lock) -> LockView {
+    LockView {
+        lock_id: lock.id.clone(),
+        path: lock.on.path().map(ToString::to_string).unwrap_or_default(),
+        kind: lock.on.kind(),
+        holder: lock.session.clone(),
+        acquired_at: lock.acquired_at,
+        fence: lock.fence,
+        expires_at: lock.expires_at,
+    }
+}

@@ -1,0 +1,149 @@
+//! Sessions: which tree a caller's calls act on.
+
+use std::path::{Path, PathBuf};
+
+use cxo_core::{Command, SharedCommand, SharedRejected};
+use cxo_git::Repository;
+use cxo_protocol::params::sessions::{SessionStart, SessionStop, Success};
+use cxo_protocol::shared::SessionEnd;
+use cxo_protocol::{Code, Problem, SessionId};
+
+use super::Handlers;
+use crate::caller::Caller;
+use crate::{fresh, problems};
+
+/// A session of the caller's, and the tree that it works on.
+#[derive(Debug, Clone)]
+pub(super) struct OnTree {
+    /// The session.
+    pub(super) session: SessionId,
+    /// The tree.
+    pub(super) tree: PathBuf,
+}
+
+impl Handlers {
+    pub(super) async fn start_session(
+        &self,
+        params: SessionStart,
+        caller: &Caller,
+    ) -> Result<Success, Problem> {
+        let tree = self.tree_of(Path::new(&params.cwd))?;
+        self.decide(Command::Shared(SharedCommand::StartSession {
+            session: params.session_id.clone(),
+            principal: caller.principal.clone(),
+            tree,
+            of_connection: false,
+        }))
+        .await?;
+        caller.take_session(Some(params.session_id));
+        Ok(Success::DONE)
+    }
+
+    pub(super) async fn end_session(
+        &self,
+        params: SessionStop,
+        caller: &Caller,
+    ) -> Result<Success, Problem> {
+        self.decide(Command::Shared(SharedCommand::EndSession {
+            session: params.session_id.clone(),
+            principal: caller.principal.clone(),
+            why: SessionEnd::Asked,
+        }))
+        .await?;
+        if caller.session().is_some_and(|current| current == params.session_id) {
+            caller.take_session(None);
+        }
+        self.changed.notify_waiters();
+        Ok(Success::DONE)
+    }
+
+    /// Ends what belongs to a connection that is gone.
+    pub(crate) async fn farewell(&self, caller: &Caller) {
+        let Some(session) = caller.own_session() else { return };
+        let ended = self
+            .decide(Command::Shared(SharedCommand::EndSession {
+                session,
+                principal: caller.principal.clone(),
+                why: SessionEnd::Disconnected,
+            }))
+            .await;
+        if let Err(problem) = ended {
+            tracing::warn!(%problem, "a session of a connection that is gone was not ended");
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The session that a call acts on: the one that it names, the one that the connection took up,
+    /// or one that is made for the connection and ends with it.
+    pub(super) async fn session_for(
+        &self,
+        named: Option<&SessionId>,
+        caller: &Caller,
+    ) -> Result<OnTree, Problem> {
+        let session = match named.cloned().or_else(|| caller.session()) {
+            Some(session) => session,
+            None => self.session_of_connection(caller).await?,
+        };
+        let tree = self.published.shared(|shared| {
+            shared.sessions.owned(&session, &caller.principal).map(|found| found.tree.clone())
+        });
+        let tree = tree.map_err(|rejected| problems::of_shared(&rejected))?;
+        Ok(OnTree { session, tree: PathBuf::from(tree) })
+    }
+
+    /// A session for a caller who started none. It works on the user's checkout only in that it may
+    /// lock there: to write in it takes a session that the user opened on it.
+    async fn session_of_connection(&self, caller: &Caller) -> Result<SessionId, Problem> {
+        let session = SessionId::new(&format!("c{}", fresh::letters(12)))
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        self.decide(Command::Shared(SharedCommand::StartSession {
+            session: session.clone(),
+            principal: caller.principal.clone(),
+            tree: self.paths.work_tree.display().to_string(),
+            of_connection: true,
+        }))
+        .await?;
+        caller.owns(session.clone());
+        caller.take_session(Some(session.clone()));
+        Ok(session)
+    }
+
+    /// A session that was opened on its tree on purpose, for what writes there.
+    pub(super) fn opened_session(
+        &self,
+        named: Option<&SessionId>,
+        caller: &Caller,
+    ) -> Result<OnTree, Problem> {
+        let no_session = || {
+            Problem::new(Code::NoSession, "no session was started")
+                .because("files are read and written in the tree of a session")
+                .keeping("nothing was changed")
+                .try_next("session.start {\"session_id\": …, \"cwd\": …}")
+        };
+        let session = named.cloned().or_else(|| caller.session()).ok_or_else(no_session)?;
+        let found = self.published.shared(|shared| {
+            let found = shared.sessions.owned(&session, &caller.principal)?;
+            Ok::<_, SharedRejected>((found.tree.clone(), found.of_connection))
+        });
+        let (tree, of_connection) = found.map_err(|rejected| problems::of_shared(&rejected))?;
+        if of_connection {
+            return Err(no_session());
+        }
+        Ok(OnTree { session, tree: PathBuf::from(tree) })
+    }
+
+    /// The top of the work tree that a directory is in, if it is one of this repository.
+    fn tree_of(&self, cwd: &Path) -> Result<String, Problem> {
+        let repository = Repository::discover(cwd).map_err(|error| problems::of_git(&error))?;
+        if repository.common_dir() != self.paths.common_dir {
+            return Err(Problem::new(
+                Code::NotARepository,
+                "the directory is in another repository",
+            )
+            .because(format!("this daemon's is {}", self.paths.common_dir.display()))
+            .keeping("nothing was changed")
+            .try_next("cd into a work tree of this repository"));
+        }
+        Ok(repository.work_tree().display().to_string())
+    }
+}

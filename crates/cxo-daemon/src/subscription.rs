@@ -1,0 +1,202 @@
+//! What one subscriber gets, in order and once: first what the log has, then what comes. Whoever
+//! was too slow is told up to where it got everything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cxo_core::{Fact, Shared, SharedStamped, Stamped};
+use cxo_protocol::{Event, SharedEvent};
+use cxo_store::{Reader, Seq, SqliteReader, StoreError, StoredEvent, Stream};
+use tokio::sync::mpsc;
+
+use crate::feed::{self, Feed, Pushed, Topics, Wants};
+use crate::published::Published;
+
+/// Events that are read from the store at once for a subscriber that comes back.
+const BACKLOG_AT_ONCE: usize = 1024;
+
+/// Events that wait between the reader of the log and the connection.
+const WAITING: usize = 64;
+
+/// What a subscriber is sent.
+#[derive(Debug, Clone)]
+pub(crate) enum Sent {
+    /// An event, with its position if it is kept.
+    Event(Pushed),
+    /// Events after this position were not sent.
+    Gap(u64),
+}
+
+/// Where events come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    /// What comes.
+    pub(crate) feed: Arc<Feed>,
+    /// What all callers share, for the names of submitted tasks.
+    pub(crate) published: Arc<Published>,
+    /// The log.
+    pub(crate) database: PathBuf,
+}
+
+/// What somebody missed.
+#[derive(Debug)]
+pub(crate) struct Missed {
+    /// What is wanted of it.
+    wants: Wants,
+    /// After this position.
+    since: u64,
+    /// Up to this one.
+    upto: u64,
+}
+
+/// A subscription that goes on. It ends when what it sends into is dropped.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    /// The position at which it began.
+    pub(crate) seq: u64,
+    pushed: mpsc::Receiver<Pushed>,
+    missed: mpsc::UnboundedReceiver<Missed>,
+    sources: Sources,
+}
+
+/// By which a subscription to topics is changed while it goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicsHandle {
+    topics: Arc<Topics>,
+    missed: mpsc::UnboundedSender<Missed>,
+    feed: Arc<Feed>,
+}
+
+impl Sources {
+    /// Subscribes to the lines of runs after a position, or from now on.
+    pub(crate) fn lines(&self, wants: Wants, since: Option<u64>) -> Subscription {
+        let (seq, pushed) = self.feed.subscribe(wants.clone());
+        let (later, missed) = mpsc::unbounded_channel();
+        if let Some(since) = since.filter(|since| *since < seq) {
+            let _ = later.send(Missed { wants, since, upto: seq });
+        }
+        Subscription { seq, pushed, missed, sources: self.clone() }
+    }
+
+    /// Subscribes to topics. None are wanted yet.
+    pub(crate) fn topics(&self) -> (TopicsHandle, Subscription) {
+        let topics = Arc::new(Topics::default());
+        let (seq, pushed) = self.feed.subscribe(Wants::Topics(topics.clone()));
+        let (later, missed) = mpsc::unbounded_channel();
+        let handle = TopicsHandle { topics, missed: later, feed: self.feed.clone() };
+        (handle, Subscription { seq, pushed, missed, sources: self.clone() })
+    }
+}
+
+impl TopicsHandle {
+    /// Wants these topics too, after a position or from now on; answers where the log is.
+    pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> u64 {
+        let seq = self.feed.widen(&self.topics, topics);
+        if let Some(since) = since.filter(|since| *since < seq) {
+            let only = Arc::new(Topics::default());
+            only.add(topics);
+            let wants = Wants::Topics(only);
+            let _ = self.missed.send(Missed { wants, since, upto: seq });
+        }
+        seq
+    }
+
+    /// Wants these topics no more.
+    pub(crate) fn remove(&self, topics: &[String]) {
+        self.topics.remove(topics);
+    }
+}
+
+impl Subscription {
+    /// Sends until nobody takes it any more, or there is a gap.
+    pub(crate) async fn run(mut self, out: mpsc::Sender<Sent>) {
+        let mut last = self.seq;
+        loop {
+            let pushed = tokio::select! {
+                // What was missed lies before what comes.
+                biased;
+                Some(missed) = self.missed.recv() => {
+                    if !self.catch_up(missed, &out).await {
+                        return;
+                    }
+                    continue;
+                }
+                pushed = self.pushed.recv() => pushed,
+                () = out.closed() => return,
+            };
+            let Some(pushed) = pushed else { break };
+            last = pushed.seq.unwrap_or(last);
+            if out.send(Sent::Event(pushed)).await.is_err() {
+                return;
+            }
+        }
+        // The queue was closed from the other side: this subscriber was too slow.
+        let _ = out.send(Sent::Gap(last)).await;
+    }
+
+    async fn catch_up(&self, missed: Missed, out: &mpsc::Sender<Sent>) -> bool {
+        let mut last = missed.since;
+        let (found, mut read) = mpsc::channel(WAITING);
+        let sources = self.sources.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let shared = sources.published.shared(Clone::clone);
+            read_missed(&sources.database, &missed, &shared, &found)
+        });
+        while let Some(pushed) = read.recv().await {
+            last = pushed.seq.unwrap_or(last);
+            if out.send(Sent::Event(pushed)).await.is_err() {
+                return false;
+            }
+        }
+        if matches!(reading.await, Ok(Ok(()))) {
+            return true;
+        }
+        let _ = out.send(Sent::Gap(last)).await;
+        false
+    }
+}
+
+fn read_missed(
+    database: &Path,
+    missed: &Missed,
+    shared: &Shared,
+    found: &mpsc::Sender<Pushed>,
+) -> Result<(), StoreError> {
+    let reader = SqliteReader::open(database)?;
+    let stream = match &missed.wants {
+        Wants::Lines(Some(run)) => Stream::Run(run.clone()),
+        Wants::Lines(None) | Wants::Topics(_) => Stream::All,
+    };
+    let mut after = Seq(missed.since);
+    loop {
+        let events = reader.read(&stream, after, BACKLOG_AT_ONCE)?;
+        let Some(last) = events.last() else { return Ok(()) };
+        after = last.seq;
+        for stored in &events {
+            if stored.seq.0 > missed.upto {
+                return Ok(());
+            }
+            let Some(fact) = fact_of(stored) else { continue };
+            let committed = feed::told(stored.seq.0, &fact, shared);
+            for pushed in committed.for_one(&missed.wants) {
+                if found.blocking_send(pushed).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn fact_of(stored: &StoredEvent) -> Option<Fact> {
+    match &stored.stream {
+        Stream::Run(run) => {
+            let event: Event = serde_json::from_str(&stored.body).ok()?;
+            Some(Fact::Run(Stamped { run: run.clone(), at: stored.ts, event }))
+        }
+        Stream::Repository => {
+            let event: SharedEvent = serde_json::from_str(&stored.body).ok()?;
+            Some(Fact::Shared(SharedStamped { at: stored.ts, event }))
+        }
+        Stream::All => None,
+    }
+}

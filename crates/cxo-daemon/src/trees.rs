@@ -1,0 +1,48 @@
+//! The trees that callers work on: their files, and one gate per tree, through which whatever writes
+//! there, and whatever decides who may, goes one at a time. So a lock that is checked before a write
+//! is still held when the write is done.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cxo_git::TreeFiles;
+use cxo_protocol::Problem;
+
+use crate::paths::Paths;
+use crate::problems;
+
+/// Trees that are kept open though nobody uses them at this moment.
+const KEPT_OPEN: usize = 64;
+
+/// A tree that somebody works on.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// Its files.
+    pub(crate) files: TreeFiles,
+    /// Held while something is written there.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The trees that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Trees(Mutex<HashMap<PathBuf, Arc<Tree>>>);
+
+impl Trees {
+    /// A tree. When it is opened, what a process that died had begun there is brought to an end.
+    pub(crate) fn open(&self, root: &Path, paths: &Paths) -> Result<Arc<Tree>, Problem> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tree) = open.get(root).filter(|tree| tree.files.root().is_dir()) {
+            return Ok(tree.clone());
+        }
+        let files = TreeFiles::open(root, &paths.tree_journal(root))
+            .and_then(|files| files.recover().map(|()| files))
+            .map_err(|error| problems::of_file(&error))?;
+        if open.len() >= KEPT_OPEN {
+            open.retain(|_, tree| Arc::strong_count(tree) > 1);
+        }
+        let tree = Arc::new(Tree { files, gate: Arc::default() });
+        open.insert(root.to_owned(), tree.clone());
+        Ok(tree)
+    }
+}
