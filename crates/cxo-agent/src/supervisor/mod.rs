@@ -8,17 +8,19 @@
 //! Linux only: it stands on `/proc`, `epoll`, `signalfd`, `inotify` and sub-reapers.
 //!
 //! What becomes of processes that try to get away while the supervisor lives: nothing can leave
-//! its descendants, so every double fork, new session and ignored TERM is found and ended. An
-//! orphan that also cleared its environment *and* opened a new session cannot be told to be of one
-//! effect while several live; it is ended together with the last of those it may belong to.
-//! After the supervisor itself died, only what carries the marker, or lies below something that
-//! does, is found.
+//! its descendants, so every double fork, new session and ignored TERM is found and ended. After it
+//! died, its successor finds what carries a mark of it (`marker`), or lies below something that
+//! does. One of the two marks is kept by whatever clears its environment; only what sets its own
+//! limits on purpose gets rid of it. While the supervisor lives, such an orphan that also opened a
+//! new session cannot be told to be of one effect while several live, and is ended together with
+//! the last of those it may belong to.
 
 mod client;
 mod control;
 mod ending;
 mod error;
 mod journal;
+mod marker;
 mod process;
 mod procfs;
 mod run_loop;
@@ -46,7 +48,6 @@ use self::sys::Signals;
 
 pub use client::{Report, SupervisorClient};
 pub use error::SupervisorError;
-pub use sweep::{Marked, sweep_by_marker};
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
 };
@@ -173,7 +174,7 @@ fn lock(dir: &Path) -> Result<File, SupervisorError> {
     Ok(file)
 }
 
-/// The id of the directory's supervisors: it is the marker, so it must outlive each of them.
+/// The id of the directory's supervisors: their processes are marked by it, so it must outlive each of them.
 fn own_id(dir: &Path) -> Result<String, SupervisorError> {
     const DIGITS: usize = 32;
     let path = dir.join("id");

@@ -16,7 +16,8 @@ use rustix::fs::{Access, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 
-use super::procfs::{self, EFFECT_MARKER, SUPERVISOR_MARKER};
+use super::marker;
+use super::procfs;
 use super::sys::{self, Birth, Reaped};
 use super::wire::{
     Cause, Exit, Limits, Live, MAX_STDIN_BACKLOG_BYTES, ProcessSpec, Refusal, Stdin,
@@ -168,7 +169,7 @@ impl AsFd for StdinPipe {
 
 /// What every start has in common.
 pub(super) struct Cradle {
-    /// The value of the supervisor's marker.
+    /// The supervisor's id, by which its processes are marked.
     pub(super) supervisor: String,
     /// The program and first arguments that confine.
     pub(super) confine: Vec<OsString>,
@@ -213,6 +214,7 @@ impl Cradle {
         let bytes = size(&paths);
         let stdio = [input.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let birth = self.birth(&spec, &program, stdio).map_err(failed)?;
+        marker::number_next(&self.supervisor, &spec.effect);
         let pid = sys::spawn(&birth).map_err(|error| {
             if spec.cwd.is_dir() {
                 failed(error)
@@ -259,12 +261,14 @@ impl Cradle {
             program.as_os_str()
         };
         argv.extend(spec.args.iter().map(OsStr::new));
-        let markers =
-            [(EFFECT_MARKER, spec.effect.as_str()), (SUPERVISOR_MARKER, self.supervisor.as_str())];
+        let names = [
+            (marker::EFFECT, spec.effect.as_str()),
+            (marker::SUPERVISOR, self.supervisor.as_str()),
+        ];
         let given = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let env = given
-            .filter(|(name, _)| *name != EFFECT_MARKER && *name != SUPERVISOR_MARKER)
-            .chain(markers)
+            .filter(|(name, _)| names.iter().all(|(own, _)| own != name))
+            .chain(names)
             .map(|(name, value)| Ok(CString::new(format!("{name}={value}"))?))
             .collect::<io::Result<_>>()?;
         Ok(Birth {

@@ -1,4 +1,5 @@
-//! What the system says about processes: parents, sessions, start times, environments.
+//! What the system says about processes: parents, sessions, start times, environments,
+//! limits.
 //!
 //! The one file that reads `/proc`. It sends signals only through a descriptor of a process whose
 //! start time was compared, so that a reused process id is never hit. It decides nothing.
@@ -11,11 +12,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
-
-/// The environment variable that names the effect.
-pub(super) const EFFECT_MARKER: &str = "CXO_EFFECT";
-/// The environment variable that names the supervisor.
-pub(super) const SUPERVISOR_MARKER: &str = "CXO_SUPERVISOR";
 
 /// The most that is read of an environment. The system allows 6 MiB in no configuration.
 const MAX_ENVIRON_BYTES: u64 = 8 * 1024 * 1024;
@@ -98,6 +94,21 @@ pub(super) fn variable(pid: i32, name: &str) -> Option<String> {
         .split(|b| *b == 0)
         .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .and_then(|value| String::from_utf8(value.to_vec()).ok())
+}
+
+/// The limit on the CPU time of a real-time process, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RealtimeLimit {
+    pub(super) soft: u64,
+    pub(super) hard: u64,
+}
+
+/// The limit of a process, if it has one.
+pub(super) fn realtime_limit(pid: i32) -> Option<RealtimeLimit> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
+    let mut values = line.split_ascii_whitespace().map(str::parse);
+    Some(RealtimeLimit { soft: values.next()?.ok()?, hard: values.next()?.ok()? })
 }
 
 /// A handle on a process that cannot turn into another one.

@@ -1,16 +1,16 @@
-//! Ends processes by the marker in their environment, for when the supervisor that knew them died.
+//! Ends processes by their marks, for when the supervisor that knew them died.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use cxo_protocol::EffectId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::journal::{Entry, Journal};
-use super::procfs::{self, EFFECT_MARKER, SUPERVISOR_MARKER, Stat};
+use super::marker;
+use super::procfs::{self, Stat};
 use super::run_loop::now_at;
 use super::wire::{Cause, Exit};
 
@@ -25,31 +25,11 @@ const QUIET_PASSES: u32 = 3;
 /// runs no more code of its own; it is left to the kernel.
 const PASS_FOR: Duration = Duration::from_secs(2);
 
-/// Which processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Marked<'a> {
-    /// All that a supervisor of this id ever started.
-    Supervisor(&'a str),
-    /// Those of one effect.
-    Effect {
-        /// The supervisor's id.
-        supervisor: &'a str,
-        /// The effect.
-        effect: &'a EffectId,
-    },
-}
-
-/// Kills all processes that carry the marker, and everything below them, until none is left.
-/// Returns how many. The caller and those above it are spared.
-pub fn sweep_by_marker(marked: Marked<'_>) -> usize {
-    sweep(marked, &BTreeMap::new())
-}
-
 /// Ends what the predecessor left, and writes down that it is lost.
 pub(super) fn end_what_is_left(supervisor: &str, journal: &mut Journal) -> io::Result<()> {
     let open = journal.memory().open.clone();
     let mains: BTreeMap<i32, u64> = open.values().filter_map(|begun| begun.process).collect();
-    sweep(Marked::Supervisor(supervisor), &mains);
+    sweep(supervisor, &mains);
     let at = now_at();
     for (effect, begun) in open {
         journal.add(Entry::Exited(Exit {
@@ -66,13 +46,14 @@ pub(super) fn end_what_is_left(supervisor: &str, journal: &mut Journal) -> io::R
     journal.write()
 }
 
-fn sweep(marked: Marked<'_>, mains: &BTreeMap<i32, u64>) -> usize {
-    let mut ended = BTreeSet::new();
+/// Kills these, whatever carries a mark of this supervisor, and everything below them, until none
+/// is left. This process and those above it are spared.
+fn sweep(supervisor: &str, mains: &BTreeMap<i32, u64>) {
     let mut quiet = 0;
     for _ in 0..MAX_PASSES {
         let table = procfs::table();
         let chosen = choose(&table, |stat| {
-            mains.get(&stat.pid) == Some(&stat.start_ticks) || carries(stat.pid, marked)
+            mains.get(&stat.pid) == Some(&stat.start_ticks) || marker::is_of(supervisor, stat.pid)
         });
         if chosen.is_empty() {
             quiet += 1;
@@ -86,22 +67,10 @@ fn sweep(marked: Marked<'_>, mains: &BTreeMap<i32, u64>) -> usize {
         for stat in chosen {
             let Some(handle) = procfs::hold(stat) else { continue };
             if pidfd_send_signal(&handle, Signal::KILL).is_ok() {
-                ended.insert((stat.pid, stat.start_ticks));
                 handles.push(handle);
             }
         }
         wait_for(handles);
-    }
-    ended.len()
-}
-
-fn carries(pid: i32, marked: Marked<'_>) -> bool {
-    let has = |name, value: &str| procfs::variable(pid, name).as_deref() == Some(value);
-    match marked {
-        Marked::Supervisor(supervisor) => has(SUPERVISOR_MARKER, supervisor),
-        Marked::Effect { supervisor, effect } => {
-            has(SUPERVISOR_MARKER, supervisor) && has(EFFECT_MARKER, effect.as_str())
-        }
     }
 }
 

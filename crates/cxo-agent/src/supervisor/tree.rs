@@ -3,16 +3,16 @@
 //! The supervisor is the reaper of all its descendants: whatever forks, becomes a daemon or opens
 //! a new session is still below it, and when its parent ends it becomes a direct child. So a tree
 //! is everything below the process itself, and below the orphans that are its. An orphan is known
-//! by the marker in its environment, else by its session. One that cleared the first and left the
-//! second can only be told to be of one of the effects that lived when it was first seen: it is
-//! ended when the last of those has ended.
+//! by its mark, else by its session. One that got rid of both can only be told to be of one of the
+//! effects that lived when it was first seen: it is ended when the last of those has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::EffectId;
 
+use super::marker::Mark;
 use super::process::Process;
-use super::procfs::{self, EFFECT_MARKER, SUPERVISOR_MARKER, Stat};
+use super::procfs::{self, Stat};
 
 /// Processes whose parents ended and that became children of the supervisor.
 #[derive(Default)]
@@ -33,7 +33,7 @@ enum Owner {
 
 /// What is asked about processes.
 pub(super) struct Kin<'a> {
-    /// The value of our marker.
+    /// The supervisor's id.
     pub(super) supervisor: &'a str,
     pub(super) processes: &'a BTreeMap<EffectId, Process>,
     /// Processes that were started and not yet waited for.
@@ -52,7 +52,7 @@ impl Orphans {
             let same = before.remove(&pid).filter(|old| old.stat.start_ticks == stat.start_ticks);
             let owner = match (known_owner(stat, kin), same) {
                 // One whose environment could not be read at first may be known by it now.
-                (Some(effect), _) => Owner::Effect(effect),
+                (Some(owner), _) => owner,
                 (None, Some(old)) => old.owner,
                 (None, None) => possible_owners(kin),
             };
@@ -129,13 +129,13 @@ fn top(stat: Stat, own: i32, table: &BTreeMap<i32, Stat>) -> Option<i32> {
     None
 }
 
-fn known_owner(stat: Stat, kin: &Kin<'_>) -> Option<EffectId> {
-    let ours = procfs::variable(stat.pid, SUPERVISOR_MARKER).as_deref() == Some(kin.supervisor);
-    let marked = if ours { procfs::variable(stat.pid, EFFECT_MARKER) } else { None };
-    marked.and_then(|text| EffectId::new(&text).ok()).or_else(|| {
-        let leader = kin.processes.values().find(|process| process.pid == stat.session);
-        leader.map(|process| process.effect.clone())
-    })
+fn known_owner(stat: Stat, kin: &Kin<'_>) -> Option<Owner> {
+    if let Some(mark) = Mark::read(kin.supervisor, stat.pid) {
+        let live = kin.processes.keys().find(|effect| mark.is_of(effect)).cloned();
+        return Some(live.map_or(Owner::OneOf(BTreeSet::new()), Owner::Effect));
+    }
+    let leader = kin.processes.values().find(|process| process.pid == stat.session);
+    leader.map(|process| Owner::Effect(process.effect.clone()))
 }
 
 fn possible_owners(kin: &Kin<'_>) -> Owner {

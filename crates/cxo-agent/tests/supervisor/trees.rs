@@ -1,11 +1,12 @@
 //! Trees that try to get away.
 
+use std::fs;
 use std::time::Duration;
 
-use cxo_agent::supervisor::{Cause, Marked, sweep_by_marker};
+use cxo_agent::supervisor::Cause;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{World, effect, elapsed};
+use crate::world::{Fifo, World, effect, elapsed, lives};
 
 /// Each leaves something behind that ignores TERM: a double fork, a new session, nohup, and a
 /// process whose environment was cleared.
@@ -60,21 +61,57 @@ fn what_is_left_behind_is_ended() {
     assert_eq!(world.marked(), Vec::<String>::new());
 }
 
-/// [G13] An orphan with no marker and a session of its own is ended with its only possible owner.
+/// Forks twice, opens a session, changes its directory, closes what it was given, clears its
+/// environment, and says its id on the named pipe; `first` is a line of Python that it runs before.
+fn bare(up: &Fifo, first: &str) -> String {
+    format!(
+        "python3 -c '
+import os, resource, signal
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+{first}
+os.chdir(\"/\")
+os.closerange(0, 3)
+os.execve(\"/bin/sh\", [\"sh\", \"-c\", \"echo $$ > {up}; exec /bin/sleep 1000\"], {{}})
+'",
+        up = up.path.display()
+    )
+}
+
+/// [G13] An orphan with no environment, session or directory of ours is ended with its own effect,
+/// while others live.
 #[test]
-fn a_process_without_marker_and_session_is_ended_too() {
+fn a_bare_orphan_is_known_by_its_effect() {
     let world = World::new();
-    let mut fifo = world.fifo("up");
+    let [orphan, other] = ["a", "b"].map(|name| {
+        let mut up = world.fifo(&format!("{name}-up"));
+        world.start(world.shell(name, &format!("{}; exec sleep 1000", bare(&up, ""))));
+        up.line()
+    });
+    assert!(lives(&orphan) && lives(&other));
+    world.client().stop(&effect("a"), "test", Duration::ZERO).unwrap();
+    world.exit("a");
+    assert!(!lives(&orphan) && lives(&other));
+    world.client().stop(&effect("b"), "test", Duration::ZERO).unwrap();
+    world.exit("b");
+    assert!(!lives(&other));
+}
+
+/// [G13] An orphan that got rid of every mark is ended with its only possible owner.
+#[test]
+fn an_orphan_without_any_mark_is_ended_too() {
+    let world = World::new();
+    let mut up = world.fifo("up");
+    let rid = "resource.setrlimit(15, (1000000, 1000000)) # RLIMIT_RTTIME";
     let gate = world.fifo("go");
-    let (up, go) = (fifo.path.display().to_string(), gate.path.display());
-    let script = format!(
-        "(env -i setsid sh -c 'trap \"\" TERM; echo $$ > {up}; echo > {go}; sleep 1000' &)
-         read x < {go}; exit 0"
-    );
+    let script = format!("{}; read x < {}; exit 0", bare(&up, rid), gate.path.display());
     world.start(world.shell("bare", &script));
-    let pid: i32 = fifo.line().parse().unwrap();
+    let orphan = up.line();
+    fs::write(&gate.path, "now\n").unwrap();
     assert_eq!(world.exit("bare").code, Some(0));
-    assert!(kill_process(Pid::from_raw(pid).unwrap(), Signal::CONT).is_err(), "it lives");
+    assert!(!lives(&orphan));
 }
 
 /// [G13] With grace, a tree may put itself in order.
@@ -123,27 +160,29 @@ while time.time() < end:
     assert_eq!(world.marked(), Vec::<String>::new());
 }
 
-/// [G13] For when daemon and supervisor died: the marker finds what is left, by effect too.
+/// [G13] When the supervisor and the processes that it started are killed at the same moment, the
+/// next one ends whatever had got away from them, with a cleared environment too.
 #[test]
-fn a_sweep_by_marker_ends_what_a_dead_supervisor_left() {
+fn what_outlives_its_supervisor_and_its_parent_is_ended() {
     let mut world = World::new();
-    let mut fifo = world.fifo("up");
-    let script = format!("{RUNAWAYS} echo up > {}; sleep 1000", fifo.path.display());
+    let mut orphans = Vec::new();
     for name in ["a", "b"] {
+        let mut up = world.fifo(&format!("{name}-up"));
+        let script = format!("{}; {RUNAWAYS} exec sleep 1000", bare(&up, ""));
         world.start(world.shell(name, &script));
+        orphans.push(up.line());
     }
-    assert_eq!((fifo.line(), fifo.line()), ("up".into(), "up".into()));
-    let supervisor = Pid::from_raw(i32::try_from(world.hello.pid).unwrap()).unwrap();
-    kill_process(supervisor, Signal::KILL).unwrap();
+    let (live, _) = world.list();
+    // The supervisor first, so that it can do nothing about the others.
+    for pid in std::iter::once(world.hello.pid).chain(live.iter().map(|each| each.pid)) {
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+    }
     world.until_gone();
-    world.client = None;
-    let id = world.hello.supervisor.clone();
-    let one = sweep_by_marker(Marked::Effect { supervisor: &id, effect: &effect("a") });
-    let rest = world.marked();
-    assert!(one >= 4 && !rest.is_empty(), "{one} {rest:?}");
-    let marker = format!("CXO_EFFECT={}", effect("a"));
-    assert!(crate::world::carrying(&marker).is_empty());
-    assert!(sweep_by_marker(Marked::Supervisor(&id)) >= 4);
+    assert!(orphans.iter().all(|pid| lives(pid)), "the test needs something that is left");
+    world.reconnect();
+    assert!(!orphans.iter().any(|pid| lives(pid)));
     assert_eq!(world.marked(), Vec::<String>::new());
-    assert_eq!(sweep_by_marker(Marked::Supervisor(&id)), 0);
+    let causes: Vec<Cause> = world.list().1.iter().map(|exit| exit.cause).collect();
+    assert_eq!(causes, [Cause::Lost, Cause::Lost]);
 }

@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// Processes that carry this supervisor's marker.
+    /// Processes whose environment names this supervisor.
     pub(crate) fn marked(&self) -> Vec<String> {
         let marker = format!("CXO_SUPERVISOR={}", self.hello.supervisor);
         carrying(&marker)
@@ -188,6 +188,12 @@ pub(crate) fn carrying(text: &str) -> Vec<String> {
             format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))
         })
         .collect()
+}
+
+/// Whether a process is there and runs; a dead one that nobody waited for does not.
+pub(crate) fn lives(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 impl Drop for World {
