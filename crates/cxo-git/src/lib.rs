@@ -29,6 +29,7 @@ mod provenance;
 mod publish;
 mod refs;
 mod repository;
+mod session_tree;
 mod shown;
 mod snapshot;
 mod tree_files;
@@ -50,6 +51,9 @@ pub use provenance::Provenance;
 pub use publish::Published;
 pub use refs::Expected;
 pub use repository::{Dirty, Head, ObjectFormat, Repository};
+pub use session_tree::{
+    CommitScope, DiffSpec, SessionCommit, SessionTree, SessionTreeError, TreeDiff,
+};
 pub use shown::printable;
 pub use snapshot::{SkipReason, Skipped, Snapshot, SnapshotSpec};
 pub use tree_files::{

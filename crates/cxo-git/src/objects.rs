@@ -224,7 +224,8 @@ pub(crate) fn tree_id(text: &str) -> Result<TreeId, GitError> {
     })
 }
 
-fn commit_text(spec: &CommitSpec) -> String {
+/// The bytes of a commit object.
+pub(crate) fn commit_text(spec: &CommitSpec) -> String {
     use std::fmt::Write as _;
     let mut text = format!("tree {}\n", spec.tree);
     for parent in &spec.parents {

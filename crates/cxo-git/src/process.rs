@@ -103,6 +103,7 @@ impl GitProgram {
             args: Vec::new(),
             config: Vec::new(),
             env: Vec::new(),
+            reach: Reach::Nothing,
             stdin: &[],
             accepted: &[0],
             cwd: None,
@@ -142,6 +143,30 @@ pub(crate) enum Place<'a> {
     },
 }
 
+/// What a process may get at beyond its repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Nothing,
+    /// Other repositories over [`PROTOCOLS`]. The user's own and the system's configuration count, for
+    /// credentials and addresses; the repository's is still the caller's choice of git directory.
+    Remotes,
+}
+
+/// How other repositories are reached; `ext::` and whatever else runs a program is not among them.
+const PROTOCOLS: &str = "file:https:ssh";
+/// What has to be unset for the user's own sign-in to work.
+const SIGN_IN_CONFIG: &[&str] =
+    &["core.sshCommand", "core.gitProxy", "credential.helper", "protocol.allow"];
+/// What the user's sign-in needs of the environment.
+const SIGN_IN_ENV: &[&str] = &[
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
 /// One call of git that is being put together.
 pub(crate) struct Call<'a> {
     program: &'a GitProgram,
@@ -149,6 +174,7 @@ pub(crate) struct Call<'a> {
     args: Vec<OsString>,
     config: Vec<(String, String)>,
     env: Vec<(&'static str, OsString)>,
+    reach: Reach,
     stdin: &'a [u8],
     accepted: &'static [i32],
     cwd: Option<&'a Path>,
@@ -176,6 +202,18 @@ impl<'a> Call<'a> {
     /// Objects are also looked for in this directory.
     pub(crate) fn borrow_objects(mut self, directory: &Path) -> Self {
         self.env.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted_path(directory)));
+        self
+    }
+
+    /// New objects go into this directory, and known ones are looked for there.
+    pub(crate) fn objects_in(mut self, directory: &Path) -> Self {
+        self.env.push(("GIT_OBJECT_DIRECTORY", directory.as_os_str().to_owned()));
+        self
+    }
+
+    /// It may reach other repositories, with the sign-in that the user has set up.
+    pub(crate) fn reach_remotes(mut self) -> Self {
+        self.reach = Reach::Remotes;
         self
     }
 
@@ -313,6 +351,9 @@ impl<'a> Call<'a> {
             command.env(key, value);
         }
         self.set_place(&mut command);
+        if self.reach == Reach::Remotes {
+            set_sign_in(&mut command);
+        }
         self.set_config(&mut command);
         for (key, value) in &self.env {
             command.env(key, value);
@@ -351,7 +392,8 @@ impl<'a> Call<'a> {
     }
 
     fn set_config(&self, command: &mut Command) {
-        let fixed = CONFIG.iter().map(|&(key, value)| (key, value));
+        let is_ours = |key: &str| self.reach == Reach::Nothing || !SIGN_IN_CONFIG.contains(&key);
+        let fixed = CONFIG.iter().copied().filter(|(key, _)| is_ours(key));
         let own = self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let mut count = 0;
         for (key, value) in fixed.chain(own) {
@@ -361,6 +403,21 @@ impl<'a> Call<'a> {
         }
         command.env("GIT_CONFIG_COUNT", count.to_string());
     }
+}
+
+/// Gives a process the user's own way to sign in elsewhere. It never asks: nobody is there to answer.
+fn set_sign_in(command: &mut Command) {
+    for key in ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL", "GIT_SSH_COMMAND"]
+    {
+        command.env_remove(key);
+    }
+    for key in SIGN_IN_ENV {
+        command.env_remove(key);
+        if let Some(value) = std::env::var_os(key) {
+            command.env(key, value);
+        }
+    }
+    command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
 }
 
 /// The form in which git takes a path in a list of object directories.

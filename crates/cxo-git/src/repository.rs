@@ -139,6 +139,19 @@ impl Repository {
         self.place.format
     }
 
+    /// The git directory of the working tree, which is not the shared one in a linked worktree.
+    pub(crate) fn git_dir(&self) -> &Path {
+        &self.place.git_dir
+    }
+
+    /// The same repository, seen from another of its working trees.
+    pub(crate) fn seen_from(&self, git_dir: PathBuf, work_tree: PathBuf) -> Self {
+        let Paths { program, common_dir, format, .. } = &*self.place;
+        let (program, common_dir) = (program.clone(), common_dir.clone());
+        let place = Paths { program, git_dir, common_dir, work_tree, format: *format };
+        Self { place: Arc::new(place) }
+    }
+
     /// The git that is used.
     pub fn program(&self) -> &GitProgram {
         &self.place.program

@@ -15,6 +15,7 @@ mod lock_paths;
 mod patches;
 mod publishing;
 mod repository;
+mod session_tree;
 mod traps;
 mod workspaces;
 mod world;

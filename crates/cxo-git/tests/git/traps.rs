@@ -12,7 +12,7 @@ use cxo_git::{Expected, GitError, WorkspaceKind};
 use crate::world::{World, fingerprint, git, try_git, write, write_program};
 
 /// All hooks that git documents, and those of its programs beside it.
-const HOOKS: &[&str] = &[
+pub(crate) const HOOKS: &[&str] = &[
     "applypatch-msg",
     "commit-msg",
     "fsmonitor-watchman",
@@ -44,7 +44,7 @@ const HOOKS: &[&str] = &[
 ];
 
 /// Settings that name a program; `%` is the program.
-const SETTINGS: &[(&str, &str)] = &[
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("core.fsmonitor", "%"),
     ("core.sshCommand", "%"),
     ("core.gitProxy", "%"),
