@@ -86,6 +86,7 @@ pub(crate) enum Verb {
     Cancel(verbs::cancel::Cancel),
     Recover(verbs::recover::Recover),
     Receipts(verbs::receipts::Receipts),
+    Call(verbs::call::Call),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
     Explain(verbs::explain::Explain),
@@ -98,6 +99,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("To begin with", &["init", "doctor", "plan", "run", "status"]),
     ("A run under way", &["wait", "logs", "diff", "task", "resume", "cancel"]),
     ("Afterwards", &["receipts", "recover"]),
+    ("Other programs", &["call"]),
     ("The program itself", &["config", "daemon", "explain", "completions", "man"]),
 ];
 

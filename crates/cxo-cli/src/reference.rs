@@ -77,7 +77,9 @@ fn flags(command: &Command, globals: Globals, text: &mut String) {
         let help = help.unwrap_or_default().replace("\n\n", " ").replace('\n', " ");
         let words: Vec<String> =
             arg.get_possible_values().iter().map(|word| format!("`{}`", word.get_name())).collect();
-        let takes = arg.get_action().takes_values() && !words.is_empty();
+        let takes = arg.get_action().takes_values()
+            && !words.is_empty()
+            && !arg.is_hide_possible_values_set();
         let words = if takes { format!(" ({})", words.join(", ")) } else { String::new() };
         let _ = writeln!(text, "- {shown}: {help}{words}");
     }

@@ -1,6 +1,9 @@
 //! Small facts about text on a terminal: making foreign text harmless, cutting it to columns,
 //! writing durations, token counts and shell words. Knows no views and writes nothing.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
 use cxo_protocol::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -66,6 +69,21 @@ pub(crate) fn harmless(text: &str, sgr: Sgr) -> String {
     }
     if coloured {
         safe.push_str("\u{1b}[0m");
+    }
+    safe
+}
+
+/// JSON text of many lines, made harmless: what could act on a terminal is written as JSON escapes.
+/// It only occurs inside of strings, so the meaning stays.
+pub(crate) fn harmless_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter != '\n' && is_dangerous(letter) {
+            // All of them lie in the basic plane: four digits are enough.
+            let _ = write!(safe, "\\u{:04x}", u32::from(letter));
+        } else {
+            safe.push(letter);
+        }
     }
     safe
 }
@@ -151,6 +169,19 @@ pub(crate) fn tokens(count: u64) -> String {
         1_000..1_000_000 => format!("{}k tok", count / 1_000),
         1_000_000.. => format!("{}.{}M tok", count / 1_000_000, count % 1_000_000 / 100_000),
     }
+}
+
+/// A span as people write it: `90s`, `10m`, `2h`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let count: u64 = text[..digits].parse().map_err(|_| "a number and s, m or h".to_owned())?;
+    let seconds = match &text[digits..] {
+        "s" | "" => count,
+        "m" => count.saturating_mul(60),
+        "h" => count.saturating_mul(3600),
+        _ => return Err("a number and s, m or h".to_owned()),
+    };
+    Ok(Duration::from_secs(seconds))
 }
 
 /// `1 task`, `3 tasks`.

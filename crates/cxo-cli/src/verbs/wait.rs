@@ -8,6 +8,7 @@ use cxo_protocol::{Exit, Problem};
 
 use crate::context::Context;
 use crate::names::{LAST, run_view};
+use crate::text::span;
 use crate::watch::{Following, Until, follow};
 
 /// Wait until a run is done or needs somebody
@@ -23,7 +24,7 @@ pub(crate) struct Wait {
     #[arg(long, value_name = "WHAT", default_value = "done")]
     until: Awaited,
     /// At the longest: `90s`, `10m`, `2h`
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     timeout: Option<Duration>,
 }
 
@@ -34,18 +35,6 @@ enum Awaited {
     Done,
     /// Also a question while other tasks go on.
     NeedsMe,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let count: u64 = text[..digits].parse().map_err(|_| "a number and s, m or h".to_owned())?;
-    let seconds = match &text[digits..] {
-        "s" | "" => count,
-        "m" => count.saturating_mul(60),
-        "h" => count.saturating_mul(3600),
-        _ => return Err("a number and s, m or h".to_owned()),
-    };
-    Ok(Duration::from_secs(seconds))
 }
 
 impl Wait {

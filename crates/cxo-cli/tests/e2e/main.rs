@@ -6,6 +6,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test asks for the few events it is about")]
 
 mod bulk;
+mod callers;
 mod conflicts;
 mod faults;
 mod following;
