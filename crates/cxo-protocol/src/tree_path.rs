@@ -89,7 +89,11 @@ impl TreePath {
         if text.chars().any(char::is_control) {
             return Err(InvalidPath::Control { shown: shown() });
         }
-        if is_absolute(text) {
+        let names: Vec<&str> =
+            text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+        let joined = names.join("/");
+        // `./C:x` is none as it stands, and is one in its one form.
+        if is_absolute(text) || is_absolute(&joined) {
             return Err(InvalidPath::Absolute { shown: shown() });
         }
         // `\` is a letter of a name here and separates names on Windows: harmless as both.
@@ -101,15 +105,13 @@ impl TreePath {
                 return Err(InvalidPath::GitDirectory { shown: shown() });
             }
         }
-        let names: Vec<&str> =
-            text.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
         if names.iter().any(|name| name.len() > MAX_FILE_NAME_BYTES) {
             return Err(InvalidPath::TooLong { shown: shown() });
         }
         if names.is_empty() {
             return Err(InvalidPath::NoName { shown: shown() });
         }
-        Ok(Self(names.join("/")))
+        Ok(Self(joined))
     }
 
     /// The path as text.

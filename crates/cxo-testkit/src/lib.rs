@@ -1,10 +1,11 @@
-//! What tests stand on: a scripted model server, scripted agents, the Codex CLI to test with, and
-//! a checker of what must hold after a crash. For tests, the demonstration and benchmarks only; no
+//! What tests stand on: a scripted model server, scripted agents, the Codex CLI to test with, a
+//! fuzzer, and a checker of what must hold after a crash. For tests, the demonstration and benchmarks only; no
 //! product crate may depend on it outside `[dev-dependencies]`.
 
 pub mod agent;
 mod codex;
 mod error;
+pub mod fuzz;
 pub mod invariants;
 pub mod model;
 

@@ -23,8 +23,18 @@ fn a_path_has_one_form() {
 /// [G12] What leads out of the tree or is read as something else is refused by name.
 #[test]
 fn hostile_paths_are_refused_by_name() {
-    for text in ["/etc/passwd", "//x", "\\x", "C:\\x", "c:x", "C:/x", "\\\\?\\C:\\x", "\\\\host\\x"]
-    {
+    for text in [
+        "/etc/passwd",
+        "//x",
+        "\\x",
+        "C:\\x",
+        "c:x",
+        "C:/x",
+        "./C:x",
+        ".//\\x",
+        "\\\\?\\C:\\x",
+        "\\\\host\\x",
+    ] {
         assert!(matches!(refused(text), InvalidPath::Absolute { .. }), "{text:?}");
     }
     for text in ["..", "../x", "a/..", "a/../../x", "a\\..\\x", "./../x"] {
@@ -104,7 +114,7 @@ fn every_letter_folds_with_its_twins() {
         let key = folded(&text);
         let twins =
             [text.to_uppercase(), text.to_lowercase(), text.nfd().collect(), text.nfc().collect()];
-        for twin in &twins {
+        for twin in twins.iter().filter(|twin| **twin != text) {
             assert_eq!(folded(twin), key, "{letter:?} {twin:?}");
         }
     }
