@@ -3,7 +3,6 @@
 use cxo_protocol::{Action, AskPlan, Effect, EffectId};
 
 use crate::run::{Owner, Phase, Run};
-use crate::task::TaskState;
 
 impl Run {
     /// The wanted effect of that id, with all that its executor needs. `None` if it is not wanted.
@@ -12,19 +11,9 @@ impl Run {
             Owner::Run => self.stage_action()?,
             Owner::Task(index) => {
                 let task = self.at(*index);
-                match &task.state {
-                    TaskState::Working(claim) => task.attempt_action(claim, None),
-                    TaskState::Landing(landing) => landing.action(self, task)?,
-                    TaskState::Waiting
-                    | TaskState::Ready
-                    | TaskState::Parked { .. }
-                    | TaskState::Queued(_)
-                    | TaskState::NeedsYou(_)
-                    | TaskState::Merged { .. }
-                    | TaskState::Unchanged(_)
-                    | TaskState::Failed(_)
-                    | TaskState::Blocked { .. }
-                    | TaskState::Cancelled => return None,
+                match task.state.claim() {
+                    Some(claim) => task.attempt_action(claim, None),
+                    None => task.state.landing()?.action(self, task)?,
                 }
             }
         };

@@ -33,8 +33,10 @@ pub enum Step {
         files: Vec<ConflictedFile>,
         /// The merge with conflict markers.
         marked: CommitId,
-        /// The resolver's claim, once it works.
+        /// The resolver's claim, while it works.
         claim: Option<Claim>,
+        /// How many resolvers have failed at it.
+        failed: u32,
     },
     /// The checks run on the merged tree.
     Verifying {
@@ -70,7 +72,7 @@ impl Landing {
                 target: self.target.clone(),
                 work: self.work.commit.clone(),
             }),
-            Step::Resolving { files, marked, claim } => {
+            Step::Resolving { files, marked, claim, failed: _ } => {
                 let conflict = Conflict {
                     files: files.clone(),
                     base: task.base.clone()?,

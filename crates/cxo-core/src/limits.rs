@@ -27,6 +27,10 @@ pub const TOLD_FAULTS: usize = 50;
 /// windows.
 pub const PARKS: u32 = 34;
 
+/// How often a resolver is asked in one landing: one that fails three times at one conflict does so
+/// for a reason, and nothing else lands meanwhile.
+pub const RESOLVERS: u32 = 3;
+
 /// How often a landing is started over because its target had moved. Only this program moves it,
 /// so that more than a few times in a row is a fault and not bad luck.
 pub const MOVES: u32 = 5;

@@ -317,7 +317,7 @@ impl Run {
                 sets.ready.remove(&index);
             }
             TaskState::Working(_) => sets.working = sets.working.saturating_sub(1),
-            TaskState::Parked { until } => {
+            TaskState::Parked { until, .. } => {
                 sets.parked.remove(&(*until, index));
             }
             TaskState::Queued(_) => {
@@ -354,7 +354,7 @@ impl Run {
                 sets.working += 1;
                 task.finished_order = None;
             }
-            TaskState::Parked { until } => {
+            TaskState::Parked { until, .. } => {
                 sets.parked.insert((*until, index));
             }
             TaskState::Queued(_) => {

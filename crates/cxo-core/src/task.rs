@@ -28,6 +28,8 @@ pub enum TaskState {
     Parked {
         /// Until when.
         until: Timestamp,
+        /// The work whose landing goes on then; absent if it is the attempt that goes on.
+        work: Option<Work>,
     },
     /// Its work waits for its landing.
     Queued(Work),
@@ -54,6 +56,16 @@ pub enum TaskState {
 }
 
 impl TaskState {
+    /// The claim on the task, while a worker has it.
+    pub fn claim(&self) -> Option<&Claim> {
+        if let Self::Working(claim) = self { Some(claim) } else { None }
+    }
+
+    /// The landing of its work, while there is one.
+    pub fn landing(&self) -> Option<&Landing> {
+        if let Self::Landing(landing) = self { Some(landing) } else { None }
+    }
+
     /// The state without its data.
     pub fn stage(&self) -> Stage {
         match self {
@@ -161,20 +173,8 @@ impl Task {
 
     /// The effect that the task's state wants.
     pub fn effect(&self) -> Option<EffectId> {
-        match &self.state {
-            TaskState::Working(claim) => Some(claim.effect()),
-            TaskState::Landing(landing) => landing.effect(),
-            TaskState::Waiting
-            | TaskState::Ready
-            | TaskState::Parked { .. }
-            | TaskState::Queued(_)
-            | TaskState::NeedsYou(_)
-            | TaskState::Merged { .. }
-            | TaskState::Unchanged(_)
-            | TaskState::Failed(_)
-            | TaskState::Blocked { .. }
-            | TaskState::Cancelled => None,
-        }
+        let claim = self.state.claim().map(Claim::effect);
+        claim.or_else(|| self.state.landing()?.effect())
     }
 
     /// What the holder of a claim is to do.
@@ -204,24 +204,12 @@ impl Task {
     /// says about stages, this says about events that lead to no other stage.
     pub(crate) fn expects(&self, event: &Event) -> bool {
         let stage = self.state.stage();
-        let step = match &self.state {
-            TaskState::Landing(landing) => Some(&landing.step),
-            TaskState::Waiting
-            | TaskState::Ready
-            | TaskState::Working(_)
-            | TaskState::Parked { .. }
-            | TaskState::Queued(_)
-            | TaskState::NeedsYou(_)
-            | TaskState::Merged { .. }
-            | TaskState::Unchanged(_)
-            | TaskState::Failed(_)
-            | TaskState::Blocked { .. }
-            | TaskState::Cancelled => None,
-        };
+        let step = self.state.landing().map(|landing| &landing.step);
         match event {
             Event::ThreadStarted { .. } => stage == Stage::Working,
             Event::AttemptEnded { .. } => {
-                stage == Stage::Working || matches!(step, Some(Step::Resolving { .. }))
+                stage == Stage::Working
+                    || matches!(step, Some(Step::Resolving { claim: Some(_), .. }))
             }
             Event::AttemptStarted { role: Role::Resolver, .. } => {
                 matches!(step, Some(Step::Resolving { claim: None, .. }))
@@ -269,21 +257,26 @@ impl Task {
         match event {
             Event::AttemptStarted { attempt, role, .. } => {
                 let claim = Claim::new(attempt.clone(), *role, at);
-                if let TaskState::Landing(landing) = &self.state {
-                    Some(landing.with_resolver(claim))
-                } else {
-                    Some(TaskState::Working(claim))
-                }
+                let resolving =
+                    self.state.landing().map(|landing| landing.with_resolver(claim.clone()));
+                Some(resolving.unwrap_or(TaskState::Working(claim)))
             }
             Event::TaskQueued { work, .. } => Some(TaskState::Queued(work.clone())),
-            Event::TaskRetried { .. } | Event::TaskUnparked { .. } => Some(TaskState::Ready),
+            Event::TaskRetried { .. } => Some(TaskState::Ready),
+            Event::TaskUnparked { .. } => {
+                let TaskState::Parked { work, .. } = &self.state else { return None };
+                Some(work.clone().map_or(TaskState::Ready, TaskState::Queued))
+            }
             Event::TaskReopened { .. } => Some(self.ready_or_waiting()),
-            Event::TaskParked { until, .. } => Some(TaskState::Parked { until: *until }),
+            Event::TaskParked { until, .. } => {
+                Some(TaskState::Parked { until: *until, work: self.landing_work() })
+            }
             Event::QuestionAsked { question, topic, .. } => {
                 Some(TaskState::NeedsYou(Box::new(Question {
                     id: question.clone(),
                     topic: topic.clone(),
                     asked_at: at,
+                    work: self.landing_work(),
                 })))
             }
             Event::LandingStarted { landing, target, .. } => {
@@ -299,19 +292,20 @@ impl Task {
                 let step = Step::Verifying { commit: commit.clone(), tree: tree.clone() };
                 self.landing_at(step)
             }
-            Event::LandingConflicted { commit, files, .. } => {
-                let step =
-                    Step::Resolving { files: files.clone(), marked: commit.clone(), claim: None };
-                self.landing_at(step)
-            }
+            Event::LandingConflicted { commit, files, .. } => self.landing_at(Step::Resolving {
+                files: files.clone(),
+                marked: commit.clone(),
+                claim: None,
+                failed: 0,
+            }),
             Event::LandingChecked { receipts, .. } => self.landing_checked(receipts),
+            Event::AttemptEnded { .. } => self.state.landing()?.without_resolver(),
             Event::TaskMerged { commit, .. } => Some(TaskState::Merged { commit: commit.clone() }),
             Event::TaskUnchanged { why, .. } => Some(TaskState::Unchanged(*why)),
             Event::TaskFailed { failure, .. } => Some(TaskState::Failed(Box::new(failure.clone()))),
             Event::TaskBlocked { by, .. } => Some(TaskState::Blocked { by: by.clone() }),
             Event::TaskCancelled { .. } => Some(TaskState::Cancelled),
             Event::ThreadStarted { .. }
-            | Event::AttemptEnded { .. }
             | Event::QuestionAnswered { .. }
             | Event::LandingEnded { .. }
             | Event::RunStarted { .. }
@@ -333,13 +327,15 @@ impl Task {
     }
 
     fn landing_at(&self, step: Step) -> Option<TaskState> {
-        let TaskState::Landing(landing) = &self.state else { return None };
-        Some(TaskState::Landing(Box::new(Landing { step, ..landing.as_ref().clone() })))
+        Some(self.state.landing()?.at(step))
+    }
+
+    fn landing_work(&self) -> Option<Work> {
+        Some(self.state.landing()?.work.clone())
     }
 
     fn landing_checked(&self, receipts: &[Receipt]) -> Option<TaskState> {
-        let TaskState::Landing(landing) = &self.state else { return None };
-        let Step::Verifying { commit, .. } = &landing.step else { return None };
+        let Step::Verifying { commit, .. } = &self.state.landing()?.step else { return None };
         if receipts.iter().all(Receipt::passed) {
             self.landing_at(Step::Advancing { commit: commit.clone() })
         } else {
@@ -359,7 +355,7 @@ impl Task {
             Event::AttemptEnded { end, usage, .. } => self.note_end(end, usage),
             Event::TaskRetried { feedback, onto, .. } => {
                 self.start = onto.clone().map_or(Start::AsLeft, Start::At);
-                if let (Some(_), TaskState::Landing(landing)) = (onto, &self.state) {
+                if let (Some(_), Some(landing)) = (onto, self.state.landing()) {
                     self.base = Some(landing.target.clone());
                 }
                 if matches!(feedback, Feedback::Interrupted) {
@@ -372,8 +368,10 @@ impl Task {
             }
             Event::TaskParked { failure, .. } => {
                 self.counts.parks += 1;
-                self.start = Start::AsLeft;
-                self.feedback = Some(Feedback::AgentFailed { failure: failure.clone() });
+                if self.state.claim().is_some() {
+                    self.start = Start::AsLeft;
+                    self.feedback = Some(Feedback::AgentFailed { failure: failure.clone() });
+                }
             }
             Event::TaskReopened { note, .. } => {
                 self.count_anew();
@@ -397,7 +395,7 @@ impl Task {
                 LandingEnd::Resolved { kept } => {
                     self.kept.clone_from(kept);
                     // The resolution stands on the target: from there on it is the task's change.
-                    if let TaskState::Landing(landing) = &self.state {
+                    if let Some(landing) = self.state.landing() {
                         self.base = Some(landing.target.clone());
                     }
                 }
@@ -470,11 +468,24 @@ impl Task {
 }
 
 impl Landing {
+    fn at(&self, step: Step) -> TaskState {
+        TaskState::Landing(Box::new(Self { step, ..self.clone() }))
+    }
+
     fn with_resolver(&self, resolver: Claim) -> TaskState {
         let mut landing = self.clone();
         if let Step::Resolving { claim, .. } = &mut landing.step {
             *claim = Some(resolver);
         }
         TaskState::Landing(Box::new(landing))
+    }
+
+    /// The landing once its resolver has ended; the next event says what comes of it.
+    fn without_resolver(&self) -> Option<TaskState> {
+        let mut landing = self.clone();
+        let Step::Resolving { claim, failed, .. } = &mut landing.step else { return None };
+        *claim = None;
+        *failed += 1;
+        Some(TaskState::Landing(Box::new(landing)))
     }
 }

@@ -72,7 +72,11 @@ impl Run {
             agent: spec.agent.clone().unwrap_or_else(|| self.options.agent.clone()),
             state,
             detail,
-            until: if let TaskState::Parked { until } = task.state { Some(until) } else { None },
+            until: if let TaskState::Parked { until, .. } = task.state {
+                Some(until)
+            } else {
+                None
+            },
             needs: self.needs_of(index).map(|n| self.at(n).spec.id.clone()).collect(),
             files: spec.files.clone(),
             estimate_minutes: spec.estimate_minutes,
@@ -102,7 +106,7 @@ impl Run {
     }
 
     fn newest_attempt(&self, task: &Task) -> Option<AttemptId> {
-        if let TaskState::Landing(landing) = &task.state
+        if let Some(landing) = task.state.landing()
             && let Step::Resolving { claim: Some(claim), .. } = &landing.step
         {
             return Some(claim.attempt.clone());

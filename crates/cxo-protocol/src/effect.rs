@@ -192,7 +192,7 @@ pub enum Outcome {
     /// Of `RunAttempt` as a resolver.
     Resolved {
         /// The resolution, or why there is none.
-        end: Result<Resolution, String>,
+        end: Result<Resolution, Unresolved>,
         /// What it used.
         usage: Usage,
     },
@@ -237,6 +237,18 @@ pub enum PlanError {
     NotJson {
         /// What the parser said.
         message: String,
+    },
+}
+
+/// Why there is no resolution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unresolved {
+    /// The resolver failed.
+    Agent(AgentFailure),
+    /// What the resolver left cannot be taken.
+    Rejected {
+        /// Why.
+        why: String,
     },
 }
 

@@ -35,6 +35,7 @@ pub use check::{CheckCommand, Receipt, Verdict};
 pub use content::{ContentSha, InvalidSha};
 pub use effect::{
     Action, AskPlan, Conflict, Effect, Merge, Outcome, PlanError, Resolution, RunAttempt, Start,
+    Unresolved,
 };
 pub use event::{
     Answer, AttemptEnd, Event, LINE_VERSION, LandingEnd, Line, Published, RunEnd, RunFailure,

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use cxo_core::{Command, Fact, Repo, Stamped};
 use cxo_protocol::event::{AttemptEnd, LandingEnd};
-use cxo_protocol::{Action, AttemptId, EffectId, Event, Outcome, Resolution, RunId, Timestamp};
+use cxo_protocol::{
+    Action, AttemptId, EffectId, Event, Outcome, Resolution, RunId, Timestamp, Unresolved,
+};
 use rusqlite::{Connection, OpenFlags};
 
 /// What a replay found.
@@ -188,14 +190,17 @@ fn reported(repo: &Repo, head: &Stamped) -> Vec<Command> {
     }
 }
 
-fn resolution(end: &AttemptEnd, rest: &[Stamped]) -> Option<Result<Resolution, String>> {
+fn resolution(end: &AttemptEnd, rest: &[Stamped]) -> Option<Result<Resolution, Unresolved>> {
     let ended = rest.get(1).map(|next| &next.event);
     match (end, ended) {
         (
             AttemptEnd::Finished { work, .. },
             Some(Event::LandingEnded { end: LandingEnd::Resolved { kept }, .. }),
         ) => Some(Ok(Resolution { work: work.clone(), kept: kept.clone() })),
-        (AttemptEnd::Broken { message }, _) => Some(Err(message.clone())),
+        (AttemptEnd::Failed { failure, .. }, _) => Some(Err(Unresolved::Agent(failure.clone()))),
+        (AttemptEnd::Broken { message }, _) => {
+            Some(Err(Unresolved::Rejected { why: message.clone() }))
+        }
         _ => None,
     }
 }

@@ -117,25 +117,28 @@ fn agent_failed(run: &Run, task: &Task, failure: &AgentFailure, now: Timestamp) 
         Remedy::Resume => {
             retry_or_fail(run, task, Feedback::AgentFailed { failure: failure.clone() })
         }
-        Remedy::Person => Event::QuestionAsked {
-            task: id.clone(),
-            question: QuestionId::of(&run.id, &id, task.counts.questions + 1),
-            topic: Topic::SignIn {
-                agent: task.spec.agent.clone().unwrap_or_else(|| run.options.agent.clone()),
-                message: own_words(failure),
-            },
-        },
+        Remedy::Person => {
+            let agent = task.spec.agent.as_ref().unwrap_or(&run.options.agent);
+            ask(run, task, sign_in(agent, failure))
+        }
         Remedy::Wait | Remedy::Restart | Remedy::GiveUp => give_up(),
     }
 }
 
-/// What an agent that is not signed in said about it.
-fn own_words(failure: &AgentFailure) -> String {
-    if let AgentFailure::SignIn { message } = failure {
+/// Asks a person about a task.
+pub(super) fn ask(run: &Run, task: &Task, topic: Topic) -> Event {
+    let question = QuestionId::of(&run.id, &task.spec.id, task.counts.questions + 1);
+    Event::QuestionAsked { task: task.spec.id.clone(), question, topic }
+}
+
+/// What is asked when an agent is not signed in, with what it said about it.
+pub(super) fn sign_in(agent: &str, failure: &AgentFailure) -> Topic {
+    let message = if let AgentFailure::SignIn { message } = failure {
         message.clone()
     } else {
         limits::words_of(failure)
-    }
+    };
+    Topic::SignIn { agent: agent.to_owned(), message }
 }
 
 /// Back to the agent with the reason, as often as the run allows; then the task has failed.

@@ -1,8 +1,9 @@
 //! What follows when a step of a landing ends: merge, resolution, checks, the move of the target.
 
 use cxo_protocol::{
-    AttemptEnd, CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, Outcome, QuestionId,
-    Receipt, Resolution, TaskFailure, Unchanged, Usage, event::Topic,
+    AgentFailure, AttemptEnd, CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, Outcome,
+    Receipt, Remedy, Resolution, TaskFailure, Timestamp, Unchanged, Unresolved, Usage,
+    event::Topic,
 };
 
 use crate::landing::{Landing, Step};
@@ -19,11 +20,16 @@ struct At<'a> {
 }
 
 /// The events that an outcome leads to; `None` if the landing is not where it belongs.
-pub(super) fn finished(run: &Run, index: TaskIndex, outcome: &Outcome) -> Option<Vec<Event>> {
+pub(super) fn finished(
+    run: &Run,
+    index: TaskIndex,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Option<Vec<Event>> {
     let task = run.at(index);
     let TaskState::Landing(landing) = &task.state else {
         let Outcome::Broken { message } = outcome else { return None };
-        return attempt_broken(run, index, message);
+        return attempt_broken(run, index, message, now);
     };
     let at = At { run, index, task, landing };
     match outcome {
@@ -38,7 +44,7 @@ pub(super) fn finished(run: &Run, index: TaskIndex, outcome: &Outcome) -> Option
             commit: commit.clone(),
             files: files.clone(),
         }]),
-        Outcome::Resolved { end, usage } => at.resolved(end, usage),
+        Outcome::Resolved { end, usage } => at.resolved(end, usage, now),
         Outcome::Checked { receipts } => at.checked(receipts),
         Outcome::Advanced => at.advanced(),
         Outcome::Moved { actual } => Some(at.moved(actual.as_ref())),
@@ -51,10 +57,15 @@ pub(super) fn finished(run: &Run, index: TaskIndex, outcome: &Outcome) -> Option
 }
 
 /// An attempt whose executor failed before it could say anything else.
-fn attempt_broken(run: &Run, index: TaskIndex, message: &str) -> Option<Vec<Event>> {
+fn attempt_broken(
+    run: &Run,
+    index: TaskIndex,
+    message: &str,
+    now: Timestamp,
+) -> Option<Vec<Event>> {
     let end = AttemptEnd::Broken { message: message.to_owned() };
     let report = super::attempt::Report { end: &end, usage: &Usage::default(), thread: None };
-    super::attempt::finished(run, index, &report, cxo_protocol::Timestamp(0))
+    super::attempt::finished(run, index, &report, now)
 }
 
 impl At<'_> {
@@ -147,28 +158,71 @@ impl At<'_> {
         events
     }
 
-    fn resolved(&self, end: &Result<Resolution, String>, usage: &Usage) -> Option<Vec<Event>> {
+    fn resolved(
+        &self,
+        end: &Result<Resolution, Unresolved>,
+        usage: &Usage,
+        now: Timestamp,
+    ) -> Option<Vec<Event>> {
         let Step::Resolving { files, claim, .. } = &self.landing.step else { return None };
-        let attempt = claim.as_ref()?.attempt.clone();
-        let mut events = vec![Event::AttemptEnded {
+        let ended = Event::AttemptEnded {
             task: self.id(),
-            attempt,
+            attempt: claim.as_ref()?.attempt.clone(),
             end: match end {
                 Ok(made) => {
                     AttemptEnd::Finished { work: made.work.clone(), message: String::new() }
                 }
-                Err(why) => AttemptEnd::Broken { message: why.clone() },
+                Err(Unresolved::Agent(failure)) => {
+                    AttemptEnd::Failed { failure: failure.clone(), work: None }
+                }
+                Err(Unresolved::Rejected { why }) => AttemptEnd::Broken { message: why.clone() },
             },
             usage: *usage,
-        }];
+        };
+        let mut events = vec![ended];
         match end {
             Ok(made) => self.take_resolution(made, &mut events),
-            Err(why) => {
-                events.push(self.ended(LandingEnd::Conflict { why: why.clone() }));
-                self.fail(conflict(files, why), &mut events);
+            Err(Unresolved::Agent(failure)) => {
+                self.resolver_failed(failure, files, now, &mut events);
             }
+            Err(Unresolved::Rejected { why }) => self.not_resolved(files, why, &mut events),
         }
         Some(events)
+    }
+
+    /// A resolver that failed says nothing about the conflict. The landing asks another one by
+    /// itself; what has to be waited for, or needs a person, gives way to other landings meanwhile.
+    fn resolver_failed(
+        &self,
+        failure: &AgentFailure,
+        files: &[ConflictedFile],
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let Step::Resolving { failed, .. } = &self.landing.step else { return };
+        let parks = self.task.counts.parks;
+        let why = format!("the resolver failed: {}", limits::words_of(failure));
+        let given_way = self.ended(LandingEnd::Conflict { why: why.clone() });
+        match failure.remedy() {
+            Remedy::Restart | Remedy::Resume if failed + 1 < limits::RESOLVERS => {}
+            Remedy::Wait if parks < limits::PARKS => {
+                let until = limits::wait_until(failure, now, parks);
+                let failure = failure.clone();
+                events.extend([given_way, Event::TaskParked { task: self.id(), until, failure }]);
+            }
+            Remedy::Person => {
+                let topic = super::attempt::sign_in(&self.run.options.agent, failure);
+                events.extend([given_way, super::attempt::ask(self.run, self.task, topic)]);
+            }
+            Remedy::Restart | Remedy::Resume | Remedy::Wait | Remedy::GiveUp => {
+                self.not_resolved(files, &why, events);
+            }
+        }
+    }
+
+    fn not_resolved(&self, files: &[ConflictedFile], why: &str, events: &mut Vec<Event>) {
+        events.push(self.ended(LandingEnd::Conflict { why: why.to_owned() }));
+        self.fail(conflict(files, why), events);
     }
 
     /// A resolution that keeps everything takes the place of the work. One that drops lines of
@@ -179,15 +233,8 @@ impl At<'_> {
         events.push(if dropped.is_empty() {
             Event::TaskQueued { task: self.id(), work: made.work.clone() }
         } else {
-            Event::QuestionAsked {
-                task: self.id(),
-                question: QuestionId::of(
-                    &self.run.id,
-                    &self.task.spec.id,
-                    self.task.counts.questions + 1,
-                ),
-                topic: Topic::DroppedLines { work: made.work.clone(), kept: dropped },
-            }
+            let topic = Topic::DroppedLines { work: made.work.clone(), kept: dropped };
+            super::attempt::ask(self.run, self.task, topic)
         });
     }
 

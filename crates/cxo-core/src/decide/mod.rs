@@ -96,7 +96,7 @@ fn finished(
             let report = attempt::Report { end, usage, thread: thread.as_deref() };
             attempt::finished(run, *index, &report, now)
         }
-        (Owner::Task(index), outcome) => landing::finished(run, *index, outcome),
+        (Owner::Task(index), outcome) => landing::finished(run, *index, outcome, now),
     };
     events
         .filter(|_| fits(&action, outcome))

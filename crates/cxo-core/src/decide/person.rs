@@ -120,21 +120,8 @@ pub(super) fn cancel(run: &Run) -> Result<Vec<Event>, Rejected> {
 
 /// A target that is being moved cannot be called back: that task is done in a moment.
 fn may_be_cancelled(task: &Task) -> bool {
-    let advancing = match &task.state {
-        TaskState::Landing(landing) => matches!(landing.step, Step::Advancing { .. }),
-        TaskState::Waiting
-        | TaskState::Ready
-        | TaskState::Working(_)
-        | TaskState::Parked { .. }
-        | TaskState::Queued(_)
-        | TaskState::NeedsYou(_)
-        | TaskState::Merged { .. }
-        | TaskState::Unchanged(_)
-        | TaskState::Failed(_)
-        | TaskState::Blocked { .. }
-        | TaskState::Cancelled => false,
-    };
-    !advancing && !task.state.stage().is_terminal()
+    let step = task.state.landing().map(|landing| &landing.step);
+    !matches!(step, Some(Step::Advancing { .. })) && !task.state.stage().is_terminal()
 }
 
 fn cancelled(task: &Task) -> Vec<Event> {
@@ -144,15 +131,12 @@ fn cancelled(task: &Task) -> Vec<Event> {
 }
 
 fn end_landing(task: &Task) -> Vec<Event> {
-    if let TaskState::Landing(landing) = &task.state {
-        vec![Event::LandingEnded {
-            task: task.spec.id.clone(),
-            landing: landing.id.clone(),
-            end: cxo_protocol::LandingEnd::Cancelled,
-        }]
-    } else {
-        Vec::new()
-    }
+    let landing = task.state.landing().map(|landing| Event::LandingEnded {
+        task: task.spec.id.clone(),
+        landing: landing.id.clone(),
+        end: cxo_protocol::LandingEnd::Cancelled,
+    });
+    landing.into_iter().collect()
 }
 
 pub(super) fn cancel_task(run: &Run, id: &TaskId) -> Result<Vec<Event>, Rejected> {
@@ -267,9 +251,12 @@ pub(super) fn answer(
         (Topic::DroppedLines { .. }, Answer::No) => {
             Event::TaskFailed { task: id.clone(), failure: TaskFailure::Refused }
         }
-        (Topic::SignIn { .. }, Answer::Yes) => {
-            Event::TaskRetried { task: id.clone(), feedback: Feedback::Interrupted, onto: None }
-        }
+        (Topic::SignIn { .. }, Answer::Yes) => match question.work.clone() {
+            Some(work) => Event::TaskQueued { task: id.clone(), work },
+            None => {
+                Event::TaskRetried { task: id.clone(), feedback: Feedback::Interrupted, onto: None }
+            }
+        },
         (Topic::SignIn { message, .. }, Answer::No) => Event::TaskFailed {
             task: id.clone(),
             failure: TaskFailure::Agent {

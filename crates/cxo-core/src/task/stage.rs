@@ -43,11 +43,19 @@ impl Stage {
             Working => {
                 matches!(next, Ready | Parked | Queued | NeedsYou | Unchanged | Failed | Cancelled)
             }
-            Parked => matches!(next, Ready | Cancelled | Unchanged),
+            Parked => matches!(next, Ready | Queued | Cancelled | Unchanged),
             Queued => matches!(next, Landing | Cancelled | Unchanged),
             Landing => matches!(
                 next,
-                Landing | Queued | Ready | NeedsYou | Merged | Unchanged | Failed | Cancelled
+                Landing
+                    | Queued
+                    | Ready
+                    | Parked
+                    | NeedsYou
+                    | Merged
+                    | Unchanged
+                    | Failed
+                    | Cancelled
             ),
             NeedsYou => matches!(next, Queued | Ready | Failed | Cancelled | Unchanged),
             // Content that has landed is never taken back by a change of state.

@@ -16,8 +16,8 @@ use cxo_core::{Change, Command, Fact, Repo};
 use cxo_protocol::{
     Action, AgentFailure, Answer, AttemptEnd, ChangeStat, CheckCommand, CommitId, ConflictedFile,
     EffectId, Kept, Outcome, Plan, PlanApproval, PlanError, PlanTask, Published, Receipt, RedBase,
-    Resolution, RunId, RunOptions, TaskId, TimeLimits, Timestamp, TreeId, Usage, Verdict, Work,
-    WorkspaceKind,
+    Resolution, RunId, RunOptions, TaskId, TimeLimits, Timestamp, TreeId, Unresolved, Usage,
+    Verdict, Work, WorkspaceKind,
 };
 
 use crate::retelling::{self, Names};
@@ -312,12 +312,17 @@ impl Story {
                     files: vec![ConflictedFile { path: (*file).to_owned(), kind }],
                 }
             }
+            ["resolver", "fails", how @ ..] => {
+                let end = Err(Unresolved::Agent(self.failure(how)));
+                Outcome::Resolved { end, usage: Usage::default() }
+            }
             ["is", "resolved", "dropping", dropped] => {
                 self.resolved(name, dropped.parse().unwrap())
             }
             ["is", "resolved"] => self.resolved(name, 0),
             ["is", "not", "resolved", why @ ..] => {
-                Outcome::Resolved { end: Err(why.join(" ")), usage: Usage::default() }
+                let end = Err(Unresolved::Rejected { why: why.join(" ") });
+                Outcome::Resolved { end, usage: Usage::default() }
             }
             ["checks", verdict @ ..] => {
                 let action = self.repo.effect(effect).map(|effect| effect.action);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cxo_core::{Change, Command, Fact, Rejected, Repo, Stamped};
 use cxo_protocol::{
     Action, Answer, AttemptEnd, CommitId, Effect, EffectId, Event, Outcome, Published, Receipt,
-    RunId, TaskId, Timestamp, TreeId, Usage, Verdict,
+    RunId, TaskId, Timestamp, TreeId, Unresolved, Usage, Verdict,
 };
 
 use crate::chance::Chance;
@@ -480,7 +480,7 @@ fn lie(effect: &Effect, chance: &mut Chance) -> Outcome {
         ),
         (
             |a| matches!(a, Action::RunAttempt(attempt) if attempt.conflict.is_some()),
-            Outcome::Resolved { end: Err("no".to_owned()), usage },
+            Outcome::Resolved { end: Err(Unresolved::Rejected { why: "no".to_owned() }), usage },
         ),
         (|a| matches!(a, Action::Merge(_)), Outcome::AlreadyThere),
         (|a| matches!(a, Action::Merge(_)), Outcome::Merged { commit, tree: tree.clone() }),

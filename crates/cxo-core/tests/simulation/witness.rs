@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cxo_core::Stamped;
 use cxo_protocol::{
-    AgentFailure, AttemptEnd, EffectId, Event, Plan, PlanApproval, Remedy, RunEnd, RunId,
+    AgentFailure, AttemptEnd, EffectId, Event, Plan, PlanApproval, Remedy, Role, RunEnd, RunId,
     RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
 };
 
@@ -26,6 +26,8 @@ struct Account {
     troubles: u32,
     waits: u32,
     attempts: u32,
+    /// Of the landing that goes on; none while a worker works.
+    resolvers: u32,
     parked_until: Option<Timestamp>,
 }
 
@@ -181,14 +183,18 @@ impl Account {
         );
         self.last = next.or(self.last);
         match event {
-            Event::AttemptStarted { .. } => {
+            Event::AttemptStarted { role, .. } => {
                 self.attempts += 1;
-                // One, the retries, the restarts, the breakdowns, the waits, and a resolver for
-                // each landing: nothing goes on for ever by itself.
-                assert!(self.attempts <= 2 * (1 + retries + 10 + 2 + 34), "agents without end");
+                self.resolvers = if *role == Role::Resolver { self.resolvers + 1 } else { 0 };
+                assert!(self.resolvers <= 3, "resolvers of one landing without end");
+                // One, the retries, the restarts, the breakdowns, the waits, and three resolvers
+                // for each landing: nothing goes on for ever by itself.
+                assert!(self.attempts <= 4 * (1 + retries + 10 + 2 + 34), "agents without end");
             }
             Event::QuestionAnswered { .. } => *self = Self { last: self.last, ..Self::default() },
-            Event::AttemptEnded { end, .. } => self.note_trouble(end),
+            Event::LandingStarted { .. } => self.resolvers = 0,
+            // A resolver that fails is no trouble of the work.
+            Event::AttemptEnded { end, .. } if self.resolvers == 0 => self.note_trouble(end),
             Event::LandingEnded { end: cxo_protocol::LandingEnd::Red, .. } => self.troubles += 1,
             Event::TaskParked { until, failure, .. } => {
                 self.waits += 1;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cxo_protocol::{
     Action, AgentFailure, AskPlan, AttemptEnd, ChangeStat, CheckCommand, CommitId, ConflictedFile,
     Effect, EffectId, Kept, Merge, Outcome, Plan, PlanError, Published, Receipt, RedBase,
-    Resolution, RunAttempt, RunId, RunOptions, Start, TaskId, Timestamp, TreeId, Usage, Verdict,
-    Work,
+    Resolution, RunAttempt, RunId, RunOptions, Start, TaskId, Timestamp, TreeId, Unresolved, Usage,
+    Verdict, Work,
 };
 
 use crate::chance::Chance;
@@ -223,7 +223,9 @@ impl World {
                     thread: None,
                     usage,
                 },
-                Action::RunAttempt(_) => Outcome::Resolved { end: Err("lost".to_owned()), usage },
+                Action::RunAttempt(_) => {
+                    Outcome::Resolved { end: Err(Unresolved::Agent(failure)), usage }
+                }
                 _ => {
                     Outcome::Planned { answer: Err(PlanError::Agent(failure)), thread: None, usage }
                 }
@@ -380,8 +382,13 @@ impl World {
     ) -> Outcome {
         let conflict = attempt.conflict.as_ref().unwrap();
         let usage = Usage::default();
-        if mood == Mood::Storm && chance.percent(15) {
-            return Outcome::Resolved { end: Err("markers left".to_owned()), usage };
+        if mood == Mood::Storm && chance.percent(25) {
+            let end = Err(if chance.percent(50) {
+                Unresolved::Agent(failure(self.now, chance))
+            } else {
+                Unresolved::Rejected { why: "markers left".to_owned() }
+            });
+            return Outcome::Resolved { end, usage };
         }
         let hub = self.hub(run);
         let mut content = hub.commits[&conflict.target].1.clone();

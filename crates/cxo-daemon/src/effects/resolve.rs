@@ -6,19 +6,15 @@ use std::path::Path;
 
 use cxo_git::{CommitSpec, WorkspaceSpec};
 use cxo_protocol::{
-    AgentFailure, CommitId, Conflict, Kept, Outcome, Resolution, RunAttempt, Usage, Work,
+    CommitId, Conflict, Kept, Outcome, Resolution, RunAttempt, Unresolved, Usage, Work,
 };
 
-use super::attempt::files_of;
 use super::snapshot::{self, Take, Taken};
 use super::{Execution, Halt, agent, plan};
 use crate::{fresh, prompts};
 
 /// Bytes of each side's change that a resolver is shown.
 const SIDE_BYTES: usize = 100_000;
-
-/// How often a resolver is asked that is interrupted from outside.
-const TRIES: usize = 3;
 
 /// Carries out a resolver's attempt.
 pub(super) fn resolve(
@@ -35,43 +31,31 @@ pub(super) fn resolve(
         base: &conflict.target,
         subject: format!("Resolve the conflict of: {}\n", attempt.task.title),
     };
-    for _ in 0..TRIES {
-        if !context.supervised.is_known(&execution.effect.id)? {
-            prepare(execution, conflict, &workspace)?;
-        }
-        let concluded = match ask(execution, attempt, (conflict, &workspace)) {
-            Ok(concluded) => concluded,
-            Err(halt) => {
-                if let Err(error) = snapshot::take(execution, &take) {
-                    tracing::warn!(effect = %execution.effect.id, ?error, "work was not pinned");
-                }
-                return Err(halt);
-            }
-        };
-        let taken = snapshot::take(execution, &take)?;
-        let is_whole = taken.left_out.is_empty();
-        let end = match concluded.end {
-            agent::End::Failed(AgentFailure::Lost) => {
-                // Nothing was decided, so it is asked again, from the beginning.
-                context.supervised.forget(std::slice::from_ref(&execution.effect.id));
-                for name in ["stdout.log", "stderr.log"] {
-                    let _ = std::fs::remove_file(files_of(execution)?.join(name));
-                }
-                continue;
-            }
-            agent::End::Failed(failure) => {
-                Err(format!("the resolver failed: {}", cxo_core::limits::words_of(&failure)))
-            }
-            agent::End::Completed { .. } => judge(execution, attempt, conflict, taken)?,
-        };
-        // What is in no snapshot is only there.
-        if is_whole && let Err(error) = context.hub.remove_workspace(&workspace) {
-            tracing::warn!(%error, "a resolver's workspace was left");
-        }
-        return Ok(Outcome::Resolved { end, usage: concluded.usage });
+    if !context.supervised.is_known(&execution.effect.id)? {
+        prepare(execution, conflict, &workspace)?;
     }
-    let end = Err(format!("the resolver was interrupted {TRIES} times"));
-    Ok(Outcome::Resolved { end, usage: Usage::default() })
+    let concluded = match ask(execution, attempt, (conflict, &workspace)) {
+        Ok(concluded) => concluded,
+        Err(halt) => {
+            if let Err(error) = snapshot::take(execution, &take) {
+                tracing::warn!(effect = %execution.effect.id, ?error, "work was not pinned");
+            }
+            return Err(halt);
+        }
+    };
+    let taken = snapshot::take(execution, &take)?;
+    let is_whole = taken.left_out.is_empty();
+    let end = match concluded.end {
+        agent::End::Failed(failure) => Err(Unresolved::Agent(failure)),
+        agent::End::Completed { .. } => {
+            judge(execution, attempt, conflict, taken)?.map_err(|why| Unresolved::Rejected { why })
+        }
+    };
+    // What is in no snapshot is only there.
+    if is_whole && let Err(error) = context.hub.remove_workspace(&workspace) {
+        tracing::warn!(%error, "a resolver's workspace was left");
+    }
+    Ok(Outcome::Resolved { end, usage: concluded.usage })
 }
 
 fn ask(

@@ -1,9 +1,9 @@
 //! Daemon and supervisor end in every way while agents work.
 
-use cxo_protocol::Event;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::{AgentsOnStop, DaemonStop};
 use cxo_protocol::view::{RunView, RunWord};
+use cxo_protocol::{Event, Role};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::{World, task};
@@ -133,4 +133,37 @@ fn an_interrupted_check_is_made_again() {
     let landings = lines.iter().filter(|line| matches!(line.event, Event::LandingStarted { .. }));
     assert_eq!(landings.count(), 1, "the landing itself goes on");
     world.check(&seen);
+}
+
+/// [G1] [D9] A resolver that is lost with its supervisor is followed by another one, which starts
+/// from the conflict again.
+#[test]
+fn a_lost_resolver_is_followed_by_another() {
+    let mut world = World::new("[run]\nchecks = [\"test -e README.md\"]\n");
+    world.fifo("began");
+    world.fifo("go");
+    let work = |own: &str| {
+        format!(
+            "if [ \"$CXO_ROLE\" = resolver ]; then\n\
+               grep -q '<<<<<<<' README.md || exit 1\n\
+               printf 'a\\nb\\n' > README.md\n\
+               if [ ! -e \"$WORLD/once\" ]; then\n  touch \"$WORLD/once\"\n  \
+                 echo in > \"$WORLD/began\"\n  read -r line < \"$WORLD/go\"\nfi\n\
+             else\n  echo {own} > README.md\nfi\n"
+        )
+    };
+    world.script("a", &work("a")).script("b", &work("b"));
+    world.start();
+    let run = world.run(vec![task("a", &[]), task("b", &[])]);
+    world.hear("began");
+    let pid = i32::try_from(world.status().supervisor_pid.unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let lines = world.until(&run, |event| matches!(event, Event::RunEnded { .. }));
+    let resolvers = lines
+        .iter()
+        .filter(|line| matches!(&line.event, Event::AttemptStarted { role: Role::Resolver, .. }));
+    assert_eq!(resolvers.count(), 2);
+    let view = world.see(&run);
+    assert_eq!(view.state, RunWord::Done, "{view:?}");
+    world.check(&view);
 }
