@@ -89,6 +89,7 @@ pub(crate) enum Verb {
     Call(verbs::call::Call),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
+    Key(verbs::key::Key),
     Explain(verbs::explain::Explain),
     Completions(verbs::completions::Completions),
     Man(verbs::man::Man),
@@ -100,7 +101,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("A run under way", &["wait", "logs", "diff", "task", "resume", "cancel"]),
     ("Afterwards", &["receipts", "recover"]),
     ("Other programs", &["call"]),
-    ("The program itself", &["config", "daemon", "explain", "completions", "man"]),
+    ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
 
 /// The parser, with its one-screen help.

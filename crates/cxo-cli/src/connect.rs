@@ -13,7 +13,7 @@ use cxo_protocol::client::{CallError, Client};
 use cxo_protocol::methods::method;
 use cxo_protocol::params::DaemonStop;
 use cxo_protocol::report::Located;
-use cxo_protocol::wire::{Hello, PROTOCOL};
+use cxo_protocol::wire::handshake::Challenge;
 use cxo_protocol::{Code, Problem};
 use semver::Version;
 
@@ -36,23 +36,23 @@ pub(crate) struct Connected {
 
 /// Connects; starts the daemon when none is there, and replaces one that is older.
 pub(crate) fn ensure_daemon(at: &Located, program: &Path) -> Result<Connected, Problem> {
-    let client = match Client::connect(&at.socket) {
+    let client = match Client::connect(&at.daemon) {
         Ok(client) => client,
-        Err(CallError::NotThere(_)) => start(at, program)?,
+        // A port that somebody else has by now is none of ours either: the daemon that had it died.
+        Err(CallError::NotThere(_) | CallError::Impostor(_)) => start(at, program)?,
         Err(error) => return Err(error.into()),
     };
-    match standing(client.hello(), env!("CARGO_PKG_VERSION")) {
+    match standing(client.daemon(), env!("CARGO_PKG_VERSION")) {
         Standing::Same => Ok(Connected { client, note: None }),
         Standing::Newer => {
             let note =
-                format!("the daemon is newer ({}), and is used as it is", client.hello().version);
+                format!("the daemon is newer ({}), and is used as it is", client.daemon().version);
             Ok(Connected { client, note: Some(note) })
         }
-        Standing::OtherProtocol => Err(newer(client.hello())),
         Standing::Older => {
             let note = format!(
                 "the daemon of version {} made way; agents went on",
-                client.hello().version
+                client.daemon().version
             );
             stop(client, &DaemonStop::default())?;
             let client = start(at, program)?;
@@ -70,34 +70,18 @@ pub(crate) enum Standing {
     Older,
     /// It speaks as we do.
     Newer,
-    /// It is newer and does not speak as we do.
-    OtherProtocol,
 }
 
-/// Compares a daemon with a command of version `ours`.
-pub(crate) fn standing(hello: &Hello, ours: &str) -> Standing {
+/// Compares a daemon with a command of version `ours`. They speak the same protocol: else there
+/// would be no connection.
+pub(crate) fn standing(daemon: &Challenge, ours: &str) -> Standing {
     // What is no version is older than any that is.
     let version = |text: &str| Version::parse(text).unwrap_or(Version::new(0, 0, 0));
-    let order = version(&hello.version).cmp_precedence(&version(ours));
-    match order {
-        std::cmp::Ordering::Equal if hello.protocol == PROTOCOL => Standing::Same,
+    match version(&daemon.version).cmp_precedence(&version(ours)) {
+        std::cmp::Ordering::Equal => Standing::Same,
         std::cmp::Ordering::Less => Standing::Older,
-        std::cmp::Ordering::Greater if hello.protocol == PROTOCOL => Standing::Newer,
-        std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => Standing::OtherProtocol,
+        std::cmp::Ordering::Greater => Standing::Newer,
     }
-}
-
-fn newer(hello: &Hello) -> Problem {
-    let why = format!(
-        "the daemon is {} with protocol {}, this command is {} with protocol {PROTOCOL}",
-        hello.version,
-        hello.protocol,
-        env!("CARGO_PKG_VERSION")
-    );
-    Problem::new(Code::DaemonNewer, "the daemon speaks another protocol than this command")
-        .because(why)
-        .keeping("nothing was changed, runs go on")
-        .try_next("cxo daemon stop")
 }
 
 /// Asks a daemon to leave and waits until it has: its end of the connection closes.
@@ -126,11 +110,11 @@ pub(crate) fn start(at: &Located, program: &Path) -> Result<Client, Problem> {
     if let Err(error) = rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive) {
         return Err(unwritable(&at.state_dir, &error.into()));
     }
-    if let Ok(client) = Client::connect(&at.socket) {
+    if let Ok(client) = Client::connect(&at.daemon) {
         return Ok(client);
     }
     spawn(at, program)?;
-    Client::connect(&at.socket).map_err(Into::into)
+    Client::connect(&at.daemon).map_err(Into::into)
 }
 
 fn spawn(at: &Located, program: &Path) -> Result<(), Problem> {

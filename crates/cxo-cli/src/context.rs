@@ -123,12 +123,12 @@ impl Context<'_> {
         if let Some(note) = connected.note {
             self.out.story(&crate::text::plain(&note));
         }
-        let hello = connected.client.hello();
+        let hello = connected.client.daemon();
         self.detail(&format!(
             "daemon {} (pid {}) at {}",
             hello.version,
             hello.pid,
-            at.socket.display()
+            at.daemon.socket.display()
         ));
         Ok((connected.client, at))
     }
@@ -237,6 +237,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Call(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),
+        Verb::Key(verb) => verb.run(context),
         Verb::Explain(verb) => Ok(verb.run(context)),
         Verb::Completions(verb) => Ok(verb.run(context)),
         Verb::Man(verb) => verb.run(context),

@@ -4,13 +4,12 @@
 //! What a run is and what it waits for is read from its view; this module decides only what is
 //! written and when the command ends. The run never depends on it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cxo_protocol::client::{Client, Pushed};
 use cxo_protocol::view::{Awaits, RunView, RunWord, StatusDocument};
-use cxo_protocol::{Code, Event, Exit, Line, Plan, Problem, RunId};
+use cxo_protocol::{Address, Code, Event, Exit, Line, Plan, Problem, RunId};
 
 use crate::cli::Format;
 use crate::context::{Context, now};
@@ -44,7 +43,7 @@ pub(crate) struct Following {
     /// The run.
     pub(crate) run: RunId,
     /// Where the daemon listens, for whatever needs a connection of its own.
-    pub(crate) socket: PathBuf,
+    pub(crate) daemon: Address,
     /// After this position; absent: from now on.
     pub(crate) since: Option<u64>,
     /// What ends it.
@@ -66,8 +65,8 @@ pub(crate) enum Until {
 
 impl Following {
     /// A run from now on until its end.
-    pub(crate) fn run(run: RunId, socket: PathBuf) -> Self {
-        Self { run, socket, since: None, until: Until::Ended, deadline: None, is_quiet: false }
+    pub(crate) fn run(run: RunId, daemon: Address) -> Self {
+        Self { run, daemon, since: None, until: Until::Ended, deadline: None, is_quiet: false }
     }
 
     /// Begins to listen.

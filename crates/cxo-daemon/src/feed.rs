@@ -23,7 +23,7 @@ pub(crate) const QUEUE_LINES: usize = 4096;
 pub(crate) struct Pushed {
     /// The position in the log; activity has none.
     pub(crate) seq: Option<u64>,
-    /// A notice of the lines of runs with a line end, or a topic's event.
+    /// A notice of the lines of runs, or a topic's event.
     pub(crate) text: Arc<str>,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn told(seq: u64, fact: &Fact, shared: &Shared) -> Committed {
             run: stamped.run.clone(),
             event: stamped.event.clone(),
         }));
-        Some((stamped.run.clone(), line(&notice)?))
+        Some((stamped.run.clone(), notification(&notice)?))
     });
     let at = match fact {
         Fact::Run(stamped) => stamped.at,
@@ -190,7 +190,7 @@ impl Feed {
         if !self.has_subscribers() {
             return;
         }
-        let Some(text) = line(&Notice::Activity(activity.clone())) else { return };
+        let Some(text) = notification(&Notice::Activity(activity.clone())) else { return };
         let news = topics::of_activity(activity, shared);
         let topic = news.topic();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,17 +214,15 @@ impl Feed {
     }
 }
 
-/// A notice as a line.
-pub(crate) fn line(notice: &Notice) -> Option<Arc<str>> {
+/// A notice as a JSON-RPC notification.
+pub(crate) fn notification(notice: &Notice) -> Option<Arc<str>> {
     #[derive(serde::Serialize)]
     struct Wire<'a> {
         jsonrpc: &'a str,
         #[serde(flatten)]
         notice: &'a Notice,
     }
-    let mut text = serde_json::to_string(&Wire { jsonrpc: "2.0", notice }).ok()?;
-    text.push('\n');
-    Some(text.into())
+    serde_json::to_string(&Wire { jsonrpc: "2.0", notice }).ok().map(Into::into)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cxo_protocol::wire::Key;
+use cxo_protocol::wire::key::KEY_BYTES;
 use cxo_protocol::{Code, Problem, RunId, Timestamp};
 
 /// Letters and digits that cannot be taken for each other, 32 of them.
@@ -33,15 +35,6 @@ pub(crate) fn letters(count: usize) -> String {
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
-/// Letters and digits that nobody can guess; without a source of randomness there are none.
-pub(crate) fn secret_letters(count: usize) -> Result<String, Problem> {
-    let mut bytes = vec![0_u8; count];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Problem::new(Code::Internal, "the system gives no random bytes").because(error.to_string())
-    })?;
-    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect())
-}
-
 /// A run's id that is not taken.
 pub(crate) fn run_id(is_taken: impl Fn(&RunId) -> bool) -> RunId {
     let mut chars = RUN_CHARS;
@@ -53,4 +46,18 @@ pub(crate) fn run_id(is_taken: impl Fn(&RunId) -> bool) -> RunId {
         }
         chars = (chars + 1).min(RUN_CHARS * 4);
     }
+}
+
+/// A random secret. Unlike names, it is never made of the time.
+pub(crate) fn secret() -> Result<Key, Problem> {
+    nonce().map(Key::new)
+}
+
+/// 32 random bytes.
+pub(crate) fn nonce() -> Result<[u8; KEY_BYTES], Problem> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Problem::new(Code::Internal, "the system has no randomness").because(error.to_string())
+    })?;
+    Ok(bytes)
 }

@@ -11,9 +11,6 @@ use cxo_protocol::params::AgentsOnStop;
 use cxo_protocol::{Code, Problem, RunId};
 use tokio::sync::oneshot;
 
-/// Requests that may wait. More than that is refused at once, with when to come again.
-pub(crate) const QUEUE_CAPACITY: usize = 1024;
-
 /// Where an answer goes: the position of the log after the commit, or why there was none.
 pub(crate) type Answer = oneshot::Sender<Result<u64, Problem>>;
 
@@ -45,6 +42,7 @@ pub(crate) enum Message {
 pub(crate) struct Inbox {
     queue: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
+    capacity: usize,
 }
 
 /// What comes out of the inbox.
@@ -81,11 +79,17 @@ impl Messages {
 }
 
 impl Inbox {
-    /// The inbox and what comes out of it.
-    pub(crate) fn new() -> (Self, Messages) {
-        let (queue, messages) = std::sync::mpsc::sync_channel(QUEUE_CAPACITY);
+    /// An inbox in which so many requests may wait, and what comes out of it.
+    pub(crate) fn new(capacity: usize) -> (Self, Messages) {
+        let (queue, messages) = std::sync::mpsc::sync_channel(capacity);
         let waiting = Arc::new(AtomicUsize::new(0));
-        (Self { queue, waiting: waiting.clone() }, Messages { queue: messages, waiting })
+        let inbox = Self { queue, waiting: waiting.clone(), capacity };
+        (inbox, Messages { queue: messages, waiting })
+    }
+
+    /// Requests that may wait. More than that is refused at once, with when to come again.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// How many messages wait.
@@ -99,7 +103,7 @@ impl Inbox {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue.try_send(message).map_err(|error| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            refused(&error)
+            self.refused(&error)
         })
     }
 
@@ -119,16 +123,17 @@ impl Inbox {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
 
-fn refused(error: &TrySendError<Message>) -> Problem {
-    match error {
-        TrySendError::Full(_) => Problem::new(Code::Busy, "too many requests wait")
-            .because(format!("the queue takes {QUEUE_CAPACITY}"))
-            .keeping("nothing was changed")
-            .try_next("try again in a second"),
-        TrySendError::Disconnected(_) => Problem::new(Code::NoDaemon, "the daemon is leaving")
-            .keeping("nothing was changed")
-            .try_next("cxo daemon start"),
+    fn refused(&self, error: &TrySendError<Message>) -> Problem {
+        match error {
+            TrySendError::Full(_) => Problem::new(Code::Busy, "too many requests wait")
+                .because(format!("the queue takes {}", self.capacity))
+                .keeping("nothing was changed")
+                .retry_after(1)
+                .try_next("try again in a second"),
+            TrySendError::Disconnected(_) => Problem::new(Code::NoDaemon, "the daemon is leaving")
+                .keeping("nothing was changed")
+                .try_next("cxo daemon start"),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! told to the core. Start with `run_loop`.
 
 mod caller;
+mod capabilities;
 pub mod config;
 pub mod doctor;
 mod door;
@@ -16,6 +17,7 @@ mod handlers;
 mod housekeeping;
 mod inbox;
 pub mod init;
+mod keys;
 mod listener;
 mod paths;
 mod problems;

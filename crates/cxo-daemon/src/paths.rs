@@ -6,9 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use cxo_protocol::report::Located;
-use cxo_protocol::{AttemptId, Code, EffectId, Problem, RunId, TaskId};
+use cxo_protocol::wire::key::hex;
+use cxo_protocol::{Address, AttemptId, Code, EffectId, Problem, RunId, TaskId, Transport};
+use sha2::{Digest as _, Sha256};
 
-use crate::config;
+use crate::{config, keys};
 
 /// The directory of the state inside the common git directory.
 const STATE_DIR: &str = "codex-orch";
@@ -29,6 +31,10 @@ pub(crate) struct Paths {
     pub(crate) repository_id: String,
     /// Sockets and what must not survive a reboot; mode 0700.
     pub(crate) runtime: PathBuf,
+    /// The repository's key: what lets a client in. It survives a reboot, and no workspace is near.
+    pub(crate) key_file: PathBuf,
+    /// How clients reach the daemon.
+    pub(crate) transport: Transport,
     /// The workspaces of all runs, outside of the repository: inside they would inherit its
     /// `node_modules` and configuration.
     pub(crate) workspaces: PathBuf,
@@ -44,19 +50,28 @@ pub(crate) fn find(cwd: &Path) -> Result<Paths, Problem> {
     let repository_id = repository_id(&state)?;
     let runtime = runtime_base()?.join(&repository_id);
     private_dir(&runtime)?;
-    let workspaces = match chosen.workspaces {
-        Some(dir) => dir,
-        None => user_state_dir()?.join(STATE_DIR),
-    }
-    .join(&repository_id);
-    Ok(Paths { work_tree, common_dir, state, repository_id, runtime, workspaces })
+    let of_user = user_state_dir()?.join(STATE_DIR);
+    let key_file = of_user.join("keys").join(&repository_id);
+    let workspaces = chosen.workspaces.unwrap_or(of_user).join(&repository_id);
+    let transport = chosen.transport;
+    Ok(Paths {
+        work_tree,
+        common_dir,
+        state,
+        repository_id,
+        runtime,
+        key_file,
+        transport,
+        workspaces,
+    })
 }
 
-/// What a client needs to know.
+/// What a client needs to know. The key is made if there is none yet.
 pub fn locate(cwd: &Path) -> Result<Located, Problem> {
     let paths = find(cwd)?;
+    keys::ensure(&paths.key_file)?;
     Ok(Located {
-        socket: paths.socket(),
+        daemon: paths.address(),
         daemon_log: paths.daemon_log(),
         work_tree: paths.work_tree,
         common_dir: paths.common_dir,
@@ -68,6 +83,28 @@ impl Paths {
     /// The daemon's socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.runtime.join("daemon.sock")
+    }
+
+    /// The TCP port of the daemon, while it listens on one.
+    pub(crate) fn port_file(&self) -> PathBuf {
+        self.runtime.join("daemon.port")
+    }
+
+    /// All that a client needs to find the daemon and to be let in.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            transport: self.transport,
+            socket: self.socket(),
+            port_file: self.port_file(),
+            key_file: self.key_file.clone(),
+        }
+    }
+
+    /// An attempt's own socket, in a directory of its own. Its path may not be long, so that the
+    /// attempt is named by a digest.
+    pub(crate) fn attempt_socket(&self, attempt: &AttemptId) -> PathBuf {
+        let digest = Sha256::digest(attempt.as_str());
+        self.runtime.join("a").join(hex(&digest[..4])).join("s")
     }
 
     /// The supervisor's control socket.
@@ -159,8 +196,8 @@ impl Paths {
 
     /// What is half-written in a tree that callers work on.
     pub(crate) fn tree_journal(&self, tree: &Path) -> PathBuf {
-        let name = crate::token::digest_of(&tree.to_string_lossy());
-        self.state.join("trees").join(&name[..16])
+        let digest = Sha256::digest(tree.as_os_str().as_encoded_bytes());
+        self.state.join("trees").join(hex(&digest[..8]))
     }
 
     /// A workspace for checks, kept over runs with its build outputs.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cxo_agent::supervisor::{Shutdown, SupervisorPaths};
@@ -19,7 +19,7 @@ use rustix::fs::FlockOperation;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, ServerConfig, Sources};
 use crate::door::Door;
 use crate::effects::{Context, Executors, Reports, own_env};
 use crate::feed::Feed;
@@ -27,6 +27,8 @@ use crate::following::Following;
 use crate::handlers::Handlers;
 use crate::housekeeping::{Household, Housekeeping};
 use crate::inbox::Inbox;
+use crate::keys::Keys;
+use crate::listener::{AttemptSockets, Gate};
 use crate::paths::{self, Paths};
 use crate::published::Published;
 use crate::run_loop::RunLoop;
@@ -69,7 +71,8 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         .map_err(|error| problems::of_store(&error))?;
     let seq = store.last_seq().map_err(|error| problems::of_store(&error))?;
     let hub = Hub::open(&paths.hub(), &repository).map_err(|error| problems::of_git(&error))?;
-    let (inbox, messages) = Inbox::new();
+    let capacity = usize::try_from(config.server.queue_capacity).unwrap_or(usize::MAX);
+    let (inbox, messages) = Inbox::new(capacity);
     let door = Arc::new(Door::default());
     let feed = Arc::new(Feed::new(seq.0));
     let published = Arc::new(Published::default());
@@ -77,6 +80,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         supervised: supervised(&paths)?,
         following: Following::start().map_err(|error| internal(&error))?,
         slots: Slots::default(),
+        sockets: OnceLock::new(),
         reports: Box::new(ToInbox {
             inbox: inbox.clone(),
             feed: feed.clone(),
@@ -94,27 +98,25 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         door: door.clone(),
         feed: feed.clone(),
         executors: executors.clone(),
+        keys: Arc::new(Keys::open(&paths.key_file)?),
+        capabilities: Arc::default(),
         started_at: fresh::now(),
         changed: tokio::sync::Notify::new(),
         trees: crate::trees::Trees::default(),
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(16)
-        .enable_all()
-        .build()
+    let runtime = runtime().map_err(|error| internal(&error))?;
+    let bound = runtime
+        .block_on(listener::bind(&paths, &config.server))
         .map_err(|error| internal(&error))?;
-    let (listener, signals) = {
-        let _inside = runtime.enter();
-        let listener = listener::bind(&paths.socket()).map_err(|error| internal(&error))?;
-        (listener, Signals::hear().map_err(|error| internal(&error))?)
-    };
+    let signals = runtime.block_on(async { Signals::hear() }).map_err(|error| internal(&error))?;
     let (farewell, leaving) = watch::channel(false);
-    let listening = runtime.spawn(listener::serve(listener, handlers, leaving));
+    let gate = Arc::new(Gate::new(handlers));
+    let sockets = AttemptSockets::new(gate.clone(), leaving.clone(), runtime.handle().clone());
+    let _ = context.sockets.set(sockets);
+    let listening = runtime.spawn(listener::serve(bound, gate, leaving));
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
         Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
-    let idle_ms = config.daemon.idle_exit.as_ms();
     let run_loop = RunLoop {
         store: Box::new(store),
         lease,
@@ -124,12 +126,12 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         feed,
         door: door.clone(),
         housekeeping: Housekeeping::start(household).map_err(|error| internal(&error))?,
-        idle_exit: (idle_ms > 0).then(|| Duration::from_millis(idle_ms)),
+        idle_exit: idle_exit(&config.server),
     };
     let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_store(&error));
     // Nobody is to find a socket behind which nobody is.
     door.close();
-    let _ = std::fs::remove_file(paths.socket());
+    listener::close(&paths);
     let _ = farewell.send(true);
     let _ = runtime.block_on(listening);
     // Only now that nothing is decided any more: an agent that is ended here is not missed.
@@ -139,6 +141,19 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     ran.map(drop)
+}
+
+fn idle_exit(config: &ServerConfig) -> Option<Duration> {
+    let millis = config.idle_exit.as_ms();
+    (millis > 0).then(|| Duration::from_millis(millis))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
 }
 
 /// The signals that ask the daemon to leave. They are heard from before it says that it is ready:

@@ -1,32 +1,45 @@
-//! The client: one blocking connection to the repository's daemon over its Unix socket.
+//! The client: one blocking connection to the repository's daemon.
 //!
-//! It starts nothing and decides nothing; who wants a daemon to be there starts one first.
+//! It proves that it holds the repository's key, and sees the daemon prove the same before it says
+//! anything else. It starts nothing and decides nothing; who wants a daemon to be there starts one
+//! first.
+
+mod stream;
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::address::{Address, Way};
+use crate::key_file::{self, KeyFileError};
 use crate::methods::{Method, method};
 use crate::params::{EventsSubscribe, Subscribed};
-use crate::wire::{Activity, Call, Hello, Incoming, MAX_LINE_BYTES};
+use crate::wire::envelope::{Incoming, Outgoing};
+use crate::wire::handshake::{Challenge, Credential, Greeted, Opened, Shake};
+use crate::wire::signed::SIGNATURE_BYTES;
+use crate::wire::{
+    Activity, AuthError, CallId, Decoder, Envelope, Framing, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES,
+    PROTOCOL,
+};
 use crate::{Code, Line, Problem};
+
+use stream::{Dialled, Stream};
 
 /// How long an answer may take: a diff of a large run is the slowest.
 const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 
-/// How long the daemon may take to say hello.
-const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long the daemon may take for each step of the handshake.
+const SHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
-    hello: Hello,
+    stream: Stream,
+    decoder: Decoder,
+    opened: Opened,
+    daemon: Challenge,
     last_id: u64,
     pushed: VecDeque<Pushed>,
 }
@@ -51,6 +64,20 @@ pub enum CallError {
     /// The connection broke, or what came is not the protocol.
     #[error("the connection to the daemon broke: {0}")]
     Lost(#[source] io::Error),
+    /// What answers could not prove that it is this repository's daemon.
+    #[error("what answers is not this repository's daemon: {0}")]
+    Impostor(#[source] AuthError),
+    /// The daemon speaks another version of the protocol.
+    #[error("the daemon {version} speaks protocol {protocol}, this client speaks {PROTOCOL}")]
+    OtherProtocol {
+        /// The daemon's version.
+        version: String,
+        /// Its protocol's.
+        protocol: String,
+    },
+    /// The key cannot be read, or the request cannot be sent.
+    #[error("{0}")]
+    NotSent(Box<Problem>),
     /// The daemon refused.
     #[error("{0}")]
     Refused(Box<Problem>),
@@ -59,7 +86,19 @@ pub enum CallError {
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Refused(problem) => *problem,
+            CallError::Refused(problem) | CallError::NotSent(problem) => *problem,
+            CallError::Impostor(source) => {
+                Self::new(Code::Impostor, "what answers is not this repository's daemon")
+                    .because(source.to_string())
+                    .keeping("nothing was asked of it")
+                    .try_next("cxo daemon start")
+            }
+            error @ CallError::OtherProtocol { .. } => {
+                Self::new(Code::DaemonNewer, "the daemon speaks another protocol than this command")
+                    .because(error.to_string())
+                    .keeping("nothing was changed, runs go on")
+                    .try_next("use the newer cxo")
+            }
             CallError::NotThere(source) => {
                 Self::new(Code::NoDaemon, "no daemon answers for this repository")
                     .because(source.to_string())
@@ -80,57 +119,104 @@ fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CallErr
 }
 
 impl Client {
-    /// Connects and waits for the daemon's hello.
-    pub fn connect(socket: &Path) -> Result<Self, CallError> {
-        let stream = UnixStream::connect(socket).map_err(CallError::NotThere)?;
-        stream.set_read_timeout(Some(HELLO_WITHIN)).map_err(CallError::Lost)?;
-        let writer = stream.try_clone().map_err(CallError::Lost)?;
-        let mut reader = BufReader::new(stream);
-        // A daemon that is about to leave closes the connection without a word.
-        let line = read_line(&mut reader).map_err(|error| match error {
-            CallError::Lost(source) if was_closed(&source) => CallError::NotThere(source),
-            other @ (CallError::NotThere(_) | CallError::Lost(_) | CallError::Refused(_)) => other,
+    /// Connects as the user, by the first of the address's ways where somebody answers.
+    pub fn connect(address: &Address) -> Result<Self, CallError> {
+        let key = key_file::read(&address.key_file).map_err(|error| {
+            if matches!(error, KeyFileError::Missing) {
+                // Whoever serves this repository has made a key.
+                return CallError::NotThere(io::ErrorKind::NotFound.into());
+            }
+            CallError::NotSent(Box::new(error.problem(&address.key_file)))
         })?;
-        let incoming: Incoming<'_> = serde_json::from_str(&line).map_err(invalid)?;
-        let (Some("hello"), Some(params)) = (incoming.method, incoming.params) else {
-            return Err(invalid("no hello"));
+        let mut not_there = None;
+        for way in address.transport.ways() {
+            match Self::connect_by(*way, address, Credential::Key(key.clone())) {
+                Err(CallError::NotThere(error)) => {
+                    not_there.get_or_insert(error);
+                }
+                connected => return connected,
+            }
+        }
+        Err(CallError::NotThere(not_there.unwrap_or(io::ErrorKind::NotFound.into())))
+    }
+
+    fn connect_by(way: Way, address: &Address, credential: Credential) -> Result<Self, CallError> {
+        let Dialled { stream, transport } = stream::dial(way, address)?;
+        stream.set_read_timeout(Some(SHAKE_WITHIN)).map_err(CallError::Lost)?;
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce).map_err(|error| CallError::Lost(io::Error::other(error)))?;
+        let (greeted, hello) = Greeted::new("user", credential, nonce, transport);
+        let limit = MAX_ANSWER_BYTES + SIGNATURE_BYTES;
+        let mut wire = (stream, Decoder::with_framing(Framing::Lines, limit));
+        send(&mut wire.0, to_json(&Shake::Hello(hello))?.as_bytes()).map_err(not_there)?;
+        let frame = next_frame(&mut wire).map_err(gone_is_not_there)?;
+        let daemon = match serde_json::from_slice(&frame) {
+            Ok(Shake::Challenge(challenge)) => challenge,
+            Ok(Shake::Refused { error }) => {
+                return Err(CallError::Refused(Box::new(error.data.problem)));
+            }
+            Ok(Shake::Hello(_) | Shake::Proof(_) | Shake::Welcome) | Err(_) => {
+                return Err(CallError::Impostor(AuthError::Malformed));
+            }
         };
-        let hello = serde_json::from_str(params.get()).map_err(invalid)?;
-        reader.get_ref().set_read_timeout(Some(ANSWER_WITHIN)).map_err(CallError::Lost)?;
-        Ok(Self { reader, writer, hello, last_id: 0, pushed: VecDeque::new() })
+        let (mut opened, proof) = greeted.open(&daemon).map_err(|error| {
+            if error == AuthError::OtherProtocol {
+                let (version, protocol) = (daemon.version.clone(), daemon.protocol.clone());
+                return CallError::OtherProtocol { version, protocol };
+            }
+            CallError::Impostor(error)
+        })?;
+        send(&mut wire.0, to_json(&Shake::Proof(proof))?.as_bytes()).map_err(CallError::Lost)?;
+        let frame = next_frame(&mut wire).map_err(gone_is_not_there)?;
+        if let Ok(Shake::Refused { error }) = serde_json::from_slice(&frame) {
+            return Err(CallError::Refused(Box::new(error.data.problem)));
+        }
+        let welcome = opened.verifier.open(&frame).map_err(CallError::Impostor)?;
+        if !matches!(serde_json::from_slice(welcome), Ok(Shake::Welcome)) {
+            return Err(CallError::Impostor(AuthError::Malformed));
+        }
+        let (stream, decoder) = wire;
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(CallError::Lost)?;
+        Ok(Self { stream, decoder, opened, daemon, last_id: 0, pushed: VecDeque::new() })
     }
 
     /// Who answers.
-    pub fn hello(&self) -> &Hello {
-        &self.hello
+    pub fn daemon(&self) -> &Challenge {
+        &self.daemon
     }
 
     /// Calls a method and waits for its answer.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Reply, CallError> {
         let params = serde_json::to_value(params).map_err(invalid)?;
-        let result = self.call_by_name(M::ROW.name, params)?;
+        let result = self.call_by_name(M::ROW.name, &params)?;
         serde_json::from_value(result).map_err(invalid)
     }
 
     /// Calls a method by its name on the wire.
-    pub fn call_by_name(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
+    pub fn call_by_name(&mut self, method: &str, params: &Value) -> Result<Value, CallError> {
         self.last_id += 1;
-        let id = self.last_id;
-        let call = Call { jsonrpc: "2.0".to_owned(), id, method: method.to_owned(), params };
-        let mut text = serde_json::to_vec(&call).map_err(invalid)?;
-        text.push(b'\n');
-        self.writer.write_all(&text).map_err(CallError::Lost)?;
+        let call = Outgoing { id: self.last_id, idem_key: None, method, params };
+        let id = CallId::Number(call.id);
+        let body = Envelope::JsonRpc.request(&call).map_err(invalid)?;
+        if body.len() + SIGNATURE_BYTES > MAX_REQUEST_BYTES {
+            let problem = Problem::new(Code::TooLarge, "the request is too large")
+                .because(format!("a request has at most {MAX_REQUEST_BYTES} bytes"))
+                .keeping("nothing was sent");
+            return Err(CallError::NotSent(Box::new(problem)));
+        }
+        let frame = self.opened.signer.sign(body.as_bytes());
+        send(&mut self.stream, &frame).map_err(CallError::Lost)?;
         loop {
-            let line = read_line(&mut self.reader)?;
-            let incoming: Incoming<'_> = serde_json::from_str(&line).map_err(invalid)?;
+            let body = self.next_body()?;
+            let incoming: Incoming<'_> = serde_json::from_slice(&body).map_err(invalid)?;
             if let Some(pushed) = pushed(&incoming)? {
                 self.pushed.push_back(pushed);
                 continue;
             }
             if let Some(error) = incoming.error {
-                return Err(CallError::Refused(Box::new(error.data)));
+                return Err(CallError::Refused(Box::new(error.data.problem)));
             }
-            if incoming.id == Some(id) {
+            if incoming.id.as_ref() == Some(&id) {
                 let raw = incoming.result.map_or("null", |raw| raw.get());
                 return serde_json::from_str(raw).map_err(invalid);
             }
@@ -140,7 +226,7 @@ impl Client {
     /// Asks for events; [`Client::next_pushed`] gives them.
     pub fn subscribe(&mut self, what: &EventsSubscribe) -> Result<Subscribed, CallError> {
         let subscribed = self.call::<method::EventsSubscribe>(what)?;
-        self.reader.get_ref().set_read_timeout(None).map_err(CallError::Lost)?;
+        self.stream.set_read_timeout(None).map_err(CallError::Lost)?;
         Ok(subscribed)
     }
 
@@ -151,27 +237,83 @@ impl Client {
         }
         // A time limit of zero is refused by the system; the smallest one is meant.
         let within = within.map(|wait| wait.max(Duration::from_millis(1)));
-        if self.reader.buffer().is_empty() {
-            self.reader.get_ref().set_read_timeout(within).map_err(CallError::Lost)?;
-            match self.reader.fill_buf() {
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => return Ok(None),
-                Err(error) => return Err(CallError::Lost(error)),
-            }
-            self.reader.get_ref().set_read_timeout(Some(ANSWER_WITHIN)).map_err(CallError::Lost)?;
-        }
         loop {
-            let line = read_line(&mut self.reader)?;
-            let incoming: Incoming<'_> = serde_json::from_str(&line).map_err(invalid)?;
+            let body = match self.waiting_body()? {
+                Some(body) => body,
+                None if self.decoder.has_begun() => self.next_body()?,
+                None => {
+                    self.stream.set_read_timeout(within).map_err(CallError::Lost)?;
+                    match stream::read_some(&mut self.stream, &mut self.decoder) {
+                        Ok(()) => {}
+                        Err(error) if is_timeout(&error) => return Ok(None),
+                        Err(error) => return Err(CallError::Lost(error)),
+                    }
+                    self.stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(CallError::Lost)?;
+                    continue;
+                }
+            };
+            let incoming: Incoming<'_> = serde_json::from_slice(&body).map_err(invalid)?;
             if let Some(pushed) = pushed(&incoming)? {
                 return Ok(Some(pushed));
             }
         }
     }
+
+    /// The body of a frame that is already here.
+    fn waiting_body(&mut self) -> Result<Option<Vec<u8>>, CallError> {
+        match self.decoder.next_frame().map_err(invalid)? {
+            Some(frame) => {
+                let body = self.opened.verifier.open(frame).map_err(CallError::Impostor)?;
+                Ok(Some(body.to_vec()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn next_body(&mut self) -> Result<Vec<u8>, CallError> {
+        loop {
+            if let Some(body) = self.waiting_body()? {
+                return Ok(body);
+            }
+            stream::read_some(&mut self.stream, &mut self.decoder).map_err(CallError::Lost)?;
+        }
+    }
+}
+
+fn to_json(shake: &Shake) -> Result<String, CallError> {
+    serde_json::to_string(shake).map_err(invalid)
+}
+
+fn send(stream: &mut Stream, body: &[u8]) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(body.len() + 1);
+    Framing::Lines.encode(body, &mut bytes).map_err(io::Error::other)?;
+    stream.write_all(&bytes)
+}
+
+/// A frame of the handshake.
+fn next_frame((stream, decoder): &mut (Stream, Decoder)) -> Result<Vec<u8>, CallError> {
+    loop {
+        if let Some(frame) = decoder.next_frame().map_err(invalid)? {
+            return Ok(frame.to_vec());
+        }
+        stream::read_some(stream, decoder).map_err(CallError::Lost)?;
+    }
+}
+
+/// A daemon that is about to leave closes the connection without a word.
+fn gone_is_not_there(error: CallError) -> CallError {
+    if let CallError::Lost(source) = error { not_there(source) } else { error }
+}
+
+fn not_there(error: io::Error) -> CallError {
+    if was_closed(&error) { CallError::NotThere(error) } else { CallError::Lost(error) }
 }
 
 fn was_closed(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -179,9 +321,9 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 fn pushed(incoming: &Incoming<'_>) -> Result<Option<Pushed>, CallError> {
-    let (Some(method), Some(params)) = (incoming.method, incoming.params) else { return Ok(None) };
+    let (Some(method), Some(params)) = (&incoming.method, incoming.params) else { return Ok(None) };
     let params = params.get();
-    Ok(match method {
+    Ok(match method.as_str() {
         "event" => Some(Pushed::Event(serde_json::from_str(params).map_err(invalid)?)),
         "activity" => Some(Pushed::Activity(serde_json::from_str(params).map_err(invalid)?)),
         "gap" => {
@@ -190,29 +332,4 @@ fn pushed(incoming: &Incoming<'_>) -> Result<Option<Pushed>, CallError> {
         }
         _ => None,
     })
-}
-
-fn read_line(reader: &mut BufReader<UnixStream>) -> Result<String, CallError> {
-    let mut line = Vec::new();
-    loop {
-        let chunk = match reader.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(CallError::Lost(error)),
-        };
-        if chunk.is_empty() {
-            return Err(CallError::Lost(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(chunk.len(), |end| end + 1);
-        line.extend_from_slice(&chunk[..taken]);
-        reader.consume(taken);
-        if line.len() > MAX_LINE_BYTES {
-            return Err(invalid("a line from the daemon is too long"));
-        }
-        if end.is_some() {
-            line.pop();
-            return String::from_utf8(line).map_err(invalid);
-        }
-    }
 }

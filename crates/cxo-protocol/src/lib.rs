@@ -2,9 +2,10 @@
 //! method table.
 //!
 //! Every other crate speaks these types and none of them is defined twice. This crate does no
-//! I/O (the client behind the `client` feature excepted), holds no logic that decides anything,
+//! I/O (the client and the reader of key files behind features excepted), holds no logic that decides anything,
 //! and knows none of the other crates.
 
+pub mod address;
 pub mod agent;
 pub mod check;
 #[cfg(feature = "client")]
@@ -13,6 +14,8 @@ pub mod content;
 pub mod effect;
 pub mod event;
 pub mod ids;
+#[cfg(feature = "key-file")]
+pub mod key_file;
 pub mod lock_path;
 pub mod methods;
 pub mod object;
@@ -30,6 +33,7 @@ pub mod view;
 pub mod wire;
 pub mod work;
 
+pub use address::{Address, Transport};
 pub use agent::{AgentFailure, Remedy, Usage};
 pub use check::{CheckCommand, Receipt, Verdict};
 pub use content::{ContentSha, InvalidSha};

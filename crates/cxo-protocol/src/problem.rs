@@ -5,6 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod rpc;
+
+pub use rpc::{Rpc, WireError};
+
 macro_rules! exits {
     ($( $(#[doc = $about:literal])+ $name:ident = $status:literal; )*) => {
         /// How the `cxo` command ends.
@@ -48,7 +52,7 @@ exits! {
 }
 
 macro_rules! codes {
-    ($( $(#[doc = $about:literal])+ $name:ident = $code:literal, $exit:ident, $rpc:literal; )*) => {
+    ($( $(#[doc = $about:literal])+ $name:ident = $code:literal, $exit:ident, $rpc:ident; )*) => {
         /// What kind of error it is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Code {
@@ -74,9 +78,14 @@ macro_rules! codes {
                 match self { $(Self::$name => Exit::$exit),* }
             }
 
-            /// The JSON-RPC error code.
-            pub fn rpc(self) -> i32 {
-                match self { $(Self::$name => $rpc),* }
+            /// The number on the wire.
+            pub fn rpc(self) -> Rpc {
+                match self { $(Self::$name => Rpc::$rpc),* }
+            }
+
+            /// The name on the wire: `no_such_run`.
+            pub fn kind(self) -> String {
+                rpc::snake_case(match self { $(Self::$name => stringify!($name)),* })
             }
         }
     };
@@ -84,93 +93,101 @@ macro_rules! codes {
 
 codes! {
     /// The git command is not installed, or not on PATH. Install git 2.39 or newer.
-    GitMissing = "CX1001", Usage, 422;
+    GitMissing = "CX1001", Usage, Unprocessable;
     /// The installed git is older than 2.39, which is the first that can merge without a working tree.
-    GitTooOld = "CX1002", Usage, 422;
+    GitTooOld = "CX1002", Usage, Unprocessable;
     /// The current directory is not in a git repository. Runs work on a repository: `cd` into one, or make one with `git init`.
-    NotARepository = "CX1003", Usage, 422;
+    NotARepository = "CX1003", Usage, Unprocessable;
     /// The repository is bare: it has no working tree, so there is nothing to read the configuration from. Clone it and work in the clone.
-    BareRepository = "CX1004", Usage, 422;
+    BareRepository = "CX1004", Usage, Unprocessable;
     /// The repository has no commit yet, so there is nothing to start from. Make a first commit.
-    EmptyRepository = "CX1005", Usage, 422;
+    EmptyRepository = "CX1005", Usage, Unprocessable;
     /// The base does not name a commit of this repository.
-    NoSuchBase = "CX1006", Usage, 404;
+    NoSuchBase = "CX1006", Usage, NotFound;
     /// The repository has something that cannot be handled safely, for instance objects that are missing from a partial clone.
-    UnsupportedRepository = "CX1007", Usage, 422;
+    UnsupportedRepository = "CX1007", Usage, Unprocessable;
     /// A git command failed where it should not.
-    GitFailed = "CX1008", Failures, 500;
+    GitFailed = "CX1008", Failures, Internal;
     /// A configuration file has an unknown key, a value of the wrong kind, or is not TOML.
-    BadConfig = "CX1101", Usage, 422;
+    BadConfig = "CX1101", Usage, Unprocessable;
     /// A command line, a parameter or a request does not have the form that is wanted.
-    BadRequest = "CX1102", Usage, -32602;
+    BadRequest = "CX1102", Usage, InvalidParams;
     /// The run names an agent that is not configured.
-    NoSuchAgent = "CX1201", Usage, 404;
+    NoSuchAgent = "CX1201", Usage, NotFound;
     /// The program of an agent was not found.
-    AgentMissing = "CX1202", Usage, 422;
+    AgentMissing = "CX1202", Usage, Unprocessable;
     /// The agent is not signed in and no key for it is set.
-    NotSignedIn = "CX1203", SignIn, 401;
+    NotSignedIn = "CX1203", SignIn, Unauthenticated;
     /// The plan has faults: unknown or repeated ids, tasks that wait for each other, paths outside of the repository, too many tasks.
-    BadPlan = "CX1301", Usage, 422;
+    BadPlan = "CX1301", Usage, Unprocessable;
     /// The plan file cannot be read, or is not JSON.
-    BadPlanFile = "CX1302", Usage, 422;
+    BadPlanFile = "CX1302", Usage, Unprocessable;
     /// There is no goal, or it is longer than 1 MiB.
-    BadGoal = "CX1303", Usage, 413;
+    BadGoal = "CX1303", Usage, TooLarge;
     /// There is no run of that name.
-    NoSuchRun = "CX1401", Usage, 404;
+    NoSuchRun = "CX1401", Usage, NotFound;
     /// There is no task of that name in the run.
-    NoSuchTask = "CX1402", Usage, 404;
+    NoSuchTask = "CX1402", Usage, NotFound;
     /// What was asked does not fit where the run or the task is.
-    WrongState = "CX1403", Usage, 409;
+    WrongState = "CX1403", Usage, Conflict;
     /// The task has no open question.
-    NoQuestion = "CX1404", Usage, 409;
+    NoQuestion = "CX1404", Usage, Conflict;
     /// A person has to approve the plan, or the commands that the repository brings. Nothing was started; the run is kept.
-    NeedsApproval = "CX1405", NeedsPerson, 403;
+    NeedsApproval = "CX1405", NeedsPerson, Forbidden;
     /// A name is short for more than one run or task.
-    AmbiguousName = "CX1406", Usage, 409;
+    AmbiguousName = "CX1406", Usage, Conflict;
     /// No daemon answers, and none could be started.
-    NoDaemon = "CX1501", NoDaemon, 503;
+    NoDaemon = "CX1501", NoDaemon, Internal;
     /// The daemon is newer than this command. Use the newer command, or stop the daemon.
-    DaemonNewer = "CX1502", Usage, 409;
+    DaemonNewer = "CX1502", Usage, Conflict;
     /// More requests wait than the daemon takes. Try again in a moment.
-    Busy = "CX1503", Busy, 429;
+    Busy = "CX1503", Busy, Backpressure;
     /// The connection to the daemon broke. Runs go on; connect again.
-    ConnectionLost = "CX1504", NoDaemon, 503;
+    ConnectionLost = "CX1504", NoDaemon, Internal;
     /// The state cannot be opened: it is in use, read-only, damaged, or of a newer version.
-    StateUnusable = "CX1601", Usage, 500;
+    StateUnusable = "CX1601", Usage, Internal;
     /// The disk is full. What was acknowledged is kept; free some space and go on.
-    DiskFull = "CX1602", Failures, 507;
+    DiskFull = "CX1602", Failures, StorageFull;
     /// The call needs a session that was started on a tree: `session.start`.
-    NoSession = "CX1701", Usage, 422;
+    NoSession = "CX1701", Usage, Unprocessable;
     /// A session, an agent or a submitted task of that name exists already.
-    NameTaken = "CX1702", Usage, 409;
+    NameTaken = "CX1702", Usage, Conflict;
     /// Somebody else holds a lock on it. `cxo lock status` says who.
-    Locked = "CX1703", Busy, 409;
+    Locked = "CX1703", Busy, Conflict;
     /// The lock is not held: its time was up, or it was given back or taken away.
-    NotHeld = "CX1704", Usage, 409;
+    NotHeld = "CX1704", Usage, Conflict;
     /// The path cannot be used: it leads out of the tree or into a git directory, or is no plain file.
-    BadPath = "CX1705", Usage, 422;
+    BadPath = "CX1705", Usage, Unprocessable;
     /// There is no such file in the tree.
-    NoSuchFile = "CX1706", Usage, 404;
+    NoSuchFile = "CX1706", Usage, NotFound;
     /// The file, the branch or the base is not what the caller believes it to be. Look again and repeat.
-    Changed = "CX1707", Usage, 409;
+    Changed = "CX1707", Usage, Conflict;
     /// The patch is not one that is taken, or does not fit.
-    BadPatch = "CX1708", Usage, 422;
+    BadPatch = "CX1708", Usage, Unprocessable;
     /// No agent of that name is registered.
-    NotRegistered = "CX1709", Usage, 404;
+    NotRegistered = "CX1709", Usage, NotFound;
     /// The token budget is used up, or set aside for turns that go on.
-    OverBudget = "CX1710", Limit, 429;
+    OverBudget = "CX1710", Limit, Backpressure;
     /// The idempotency key was used for another request.
-    KeyReused = "CX1711", Usage, 409;
+    KeyReused = "CX1711", Usage, Conflict;
     /// There is no method of that name.
-    NoSuchMethod = "CX1801", Usage, -32601;
+    NoSuchMethod = "CX1801", Usage, MethodNotFound;
     /// The request is not JSON.
-    NotJson = "CX1802", Usage, -32700;
+    NotJson = "CX1802", Usage, NotJson;
     /// The request is larger than the limit.
-    TooLarge = "CX1803", Usage, 413;
+    TooLarge = "CX1803", Usage, TooLarge;
     /// The caller may not do this.
-    Forbidden = "CX1804", Usage, 403;
+    Forbidden = "CX1804", Usage, Forbidden;
+    /// The request has no envelope that is known: neither that of JSON-RPC 2.0 nor the plain one, or a member of it is wrong.
+    InvalidRequest = "CX1805", Usage, InvalidRequest;
+    /// The caller did not prove who it is, or a frame does not bear the right signature. Nothing of it was carried out.
+    Unauthenticated = "CX1806", Usage, Unauthenticated;
+    /// What answers is not this repository's daemon: it cannot prove that it holds the key.
+    Impostor = "CX1807", NoDaemon, Unauthenticated;
+    /// A key file is not the user's own, is a link, or can be read by others.
+    UnsafeKey = "CX1808", Usage, Unprocessable;
     /// A fault of the orchestrator itself. Please report it with the daemon's log.
-    Internal = "CX1901", Failures, -32603;
+    Internal = "CX1901", Failures, Internal;
 }
 
 impl fmt::Display for Code {
@@ -198,12 +215,26 @@ pub struct Problem {
     /// Commands that can be pasted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<String>,
+    /// Who holds what was wanted, where somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Box<str>>,
+    /// Seconds after which to try again, where that helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u16>,
 }
 
 impl Problem {
     /// A problem of a kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), why: Vec::new(), kept: None, next: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            why: Vec::new(),
+            kept: None,
+            next: Vec::new(),
+            holder: None,
+            retry_after: None,
+        }
     }
 
     /// Adds a reason.
@@ -221,6 +252,18 @@ impl Problem {
     /// Adds a command to type next.
     pub fn try_next(mut self, command: impl Into<String>) -> Self {
         self.next.push(command.into());
+        self
+    }
+
+    /// Says who holds what was wanted.
+    pub fn held_by(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into().into_boxed_str());
+        self
+    }
+
+    /// Says after how many seconds to try again.
+    pub fn retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 }

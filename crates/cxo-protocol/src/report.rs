@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Address;
+
 /// Where a repository and its daemon are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
@@ -14,8 +16,8 @@ pub struct Located {
     pub common_dir: PathBuf,
     /// Where the state is: database, hub, logs, artifacts.
     pub state_dir: PathBuf,
-    /// Where the daemon listens.
-    pub socket: PathBuf,
+    /// Where the daemon listens, and what lets a client in.
+    pub daemon: Address,
     /// Where the daemon writes its own log.
     pub daemon_log: PathBuf,
 }

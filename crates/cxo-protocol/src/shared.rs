@@ -35,6 +35,27 @@ impl std::fmt::Display for Principal {
     }
 }
 
+/// A text that names no principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a principal is `user`, `gui`, `agent:NAME` or `attempt:ID`")]
+pub struct NoPrincipal;
+
+impl std::str::FromStr for Principal {
+    type Err = NoPrincipal;
+
+    fn from_str(text: &str) -> Result<Self, NoPrincipal> {
+        match text.split_once(':') {
+            None if text == "user" => Ok(Self::User),
+            None if text == "gui" => Ok(Self::Gui),
+            Some(("agent", name)) => AgentId::new(name).map(Self::Agent).map_err(|_| NoPrincipal),
+            Some(("attempt", id)) => {
+                crate::AttemptId::new(id).map(Self::Attempt).map_err(|_| NoPrincipal)
+            }
+            None | Some(_) => Err(NoPrincipal),
+        }
+    }
+}
+
 /// The limits on tokens. 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TokenLimits {

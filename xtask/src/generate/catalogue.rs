@@ -27,7 +27,8 @@ pub(super) fn errors() -> String {
     );
     for code in Code::ALL {
         let exit = code.exit() as u8;
-        let _ = writeln!(text, "| `{code}` | {} | {exit} | {} |", code.about(), code.rpc());
+        let _ =
+            writeln!(text, "| `{code}` | {} | {exit} | {} |", code.about(), code.rpc().number());
     }
     text
 }

@@ -3,24 +3,34 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use cxo_protocol::wire::PROTOCOL;
+use cxo_protocol::{Address, Transport};
+
 use super::*;
 
-fn hello(version: &str, protocol: &str) -> Hello {
-    Hello { version: version.to_owned(), protocol: protocol.to_owned(), pid: 1 }
+fn daemon(version: &str) -> Challenge {
+    Challenge {
+        protocol: PROTOCOL.to_owned(),
+        version: version.to_owned(),
+        pid: 1,
+        transport: "uds".to_owned(),
+        nonce: String::new(),
+        proof: String::new(),
+    }
 }
 
 #[test]
 fn an_older_daemon_makes_way_and_a_newer_one_is_used_while_it_speaks_the_same() {
-    let of = |version, protocol| standing(&hello(version, protocol), "1.10.0");
-    assert_eq!(of("1.10.0", PROTOCOL), Standing::Same);
-    assert_eq!(of("1.10.0+build", PROTOCOL), Standing::Same);
-    assert_eq!(of("1.9.9", PROTOCOL), Standing::Older);
-    assert_eq!(of("1.10.0-rc.1", PROTOCOL), Standing::Older);
-    assert_eq!(of("1.9.0", "0.9"), Standing::Older);
-    assert_eq!(of("no version", PROTOCOL), Standing::Older);
-    assert_eq!(of("1.11.0", PROTOCOL), Standing::Newer);
-    assert_eq!(of("2.0.0", "2.0"), Standing::OtherProtocol);
-    assert_eq!(newer(&hello("2.0.0", "2.0")).code, Code::DaemonNewer);
+    let of = |version| standing(&daemon(version), "1.10.0");
+    assert_eq!(of("1.10.0"), Standing::Same);
+    assert_eq!(of("1.10.0+build"), Standing::Same);
+    assert_eq!(of("1.9.9"), Standing::Older);
+    assert_eq!(of("1.10.0-rc.1"), Standing::Older);
+    assert_eq!(of("no version"), Standing::Older);
+    assert_eq!(of("1.11.0"), Standing::Newer);
+    let other =
+        CallError::OtherProtocol { version: "2.0.0".to_owned(), protocol: "2.0".to_owned() };
+    assert_eq!(Problem::from(other).code, Code::DaemonNewer);
 }
 
 struct Place {
@@ -35,7 +45,12 @@ fn place() -> Place {
         work_tree: top.clone(),
         common_dir: top.join("git"),
         state_dir: top.join("git/codex-orch"),
-        socket: top.join("socket"),
+        daemon: Address {
+            transport: Transport::Auto,
+            socket: top.join("socket"),
+            port_file: top.join("port"),
+            key_file: top.join("key"),
+        },
         daemon_log: top.join("git/codex-orch/daemon.log"),
     };
     Place { at, folder }

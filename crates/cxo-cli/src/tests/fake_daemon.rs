@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write};
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+use cxo_protocol::problem::WireError;
 use cxo_protocol::report::{ConfigReport, DoctorReport, InitReport, Located};
-use cxo_protocol::wire::{Call, Hello, PROTOCOL};
-use cxo_protocol::{Code, Event, Exit, Line, Problem};
+use cxo_protocol::wire::handshake::{Challenged, Daemon, Known, Opened, Shake};
+use cxo_protocol::wire::{Call, Decoder, Key, MAX_REQUEST_BYTES};
+use cxo_protocol::{Address, Code, Event, Exit, Line, Problem, Transport};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Entry;
 use crate::context::{Peer, Surroundings};
 use crate::out::Out;
 use crate::render::examples::{after, run_id};
+
+/// The key of every scripted daemon.
+const KEY: [u8; 32] = [7; 32];
 
 /// What the daemon does with a call.
 pub(super) enum Do {
@@ -66,20 +74,66 @@ pub(super) fn daemon(script: impl Fn(&str, &Value) -> Do + Send + Sync + 'static
 /// A place where nobody listens.
 pub(super) fn nobody() -> Place {
     let folder = tempfile::tempdir().unwrap();
+    let mut key = OpenOptions::new();
+    key.write(true).create_new(true).mode(0o600);
+    key.open(folder.path().join("key")).unwrap().write_all(&KEY).unwrap();
     Place { folder, calls: Calls::default() }
 }
 
-fn send(stream: &mut UnixStream, value: &Value) -> Option<()> {
-    writeln!(stream, "{value}").ok()
+/// The daemon's end of a connection.
+struct Wire {
+    stream: UnixStream,
+    decoder: Decoder,
+    opened: Option<Opened>,
 }
 
-fn serve(mut stream: UnixStream, script: &Script, calls: &Calls) -> Option<()> {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let hello = Hello { version, protocol: PROTOCOL.to_owned(), pid: 7 };
-    send(&mut stream, &json!({"jsonrpc": "2.0", "method": "hello", "params": hello}))?;
-    let reader = BufReader::new(stream.try_clone().ok()?);
-    for line in reader.lines() {
-        let call: Call = serde_json::from_str(&line.ok()?).ok()?;
+impl Wire {
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(frame) = self.decoder.next_frame().ok()? {
+                return match &mut self.opened {
+                    Some(opened) => Some(opened.verifier.open(frame).unwrap().to_vec()),
+                    None => Some(frame.to_vec()),
+                };
+            }
+            let count = self.stream.read(&mut bytes).ok().filter(|count| *count > 0)?;
+            self.decoder.push(&bytes[..count]);
+        }
+    }
+
+    fn send(&mut self, value: &impl Serialize) -> Option<()> {
+        let mut body = serde_json::to_vec(value).unwrap();
+        if let Some(opened) = &mut self.opened {
+            body = opened.signer.sign(&body);
+        }
+        body.push(b'\n');
+        self.stream.write_all(&body).ok()
+    }
+
+    /// The daemon's side of the handshake.
+    fn shake_hands(&mut self) -> Option<()> {
+        let Ok(Shake::Hello(hello)) = serde_json::from_slice(&self.next()?) else { return None };
+        let daemon = Daemon {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: 7,
+            transport: "uds".to_owned(),
+            nonce: [1; 32],
+        };
+        let known = Known::Key(Key::new(KEY));
+        let (challenged, challenge) = Challenged::new(&hello, known, daemon).unwrap();
+        self.send(&Shake::Challenge(challenge))?;
+        let Ok(Shake::Proof(proof)) = serde_json::from_slice(&self.next()?) else { return None };
+        self.opened = Some(challenged.open(&proof).unwrap());
+        self.send(&Shake::Welcome)
+    }
+}
+
+fn serve(stream: UnixStream, script: &Script, calls: &Calls) -> Option<()> {
+    let mut wire = Wire { stream, decoder: Decoder::new(MAX_REQUEST_BYTES), opened: None };
+    wire.shake_hands()?;
+    loop {
+        let call = Call::read(&wire.next()?).ok()?;
         calls.lock().unwrap().push((call.method.clone(), call.params.clone()));
         let (answer, events, closes) = match script(&call.method, &call.params) {
             Do::Answer(answer) => (answer, Vec::new(), false),
@@ -87,20 +141,19 @@ fn serve(mut stream: UnixStream, script: &Script, calls: &Calls) -> Option<()> {
             Do::PushAndClose(answer, events) => (answer, events, true),
             Do::Close => return None,
             Do::Refuse(problem) => {
-                let error = cxo_protocol::wire::ErrorReply::from(problem);
-                send(&mut stream, &json!({"jsonrpc": "2.0", "id": call.id, "error": error}))?;
+                let error = WireError::from(problem);
+                wire.send(&json!({"jsonrpc": "2.0", "id": call.id, "error": error}))?;
                 continue;
             }
         };
-        send(&mut stream, &json!({"jsonrpc": "2.0", "id": call.id, "result": answer}))?;
+        wire.send(&json!({"jsonrpc": "2.0", "id": call.id, "result": answer}))?;
         for line in lines(&events) {
-            send(&mut stream, &json!({"jsonrpc": "2.0", "method": "event", "params": line}))?;
+            wire.send(&json!({"jsonrpc": "2.0", "method": "event", "params": line}))?;
         }
         if closes {
             return None;
         }
     }
-    None
 }
 
 /// Events as lines of the stream, from position 10 on.
@@ -217,7 +270,12 @@ fn locate(_: &Path) -> Result<Located, Problem> {
         work_tree: top.clone(),
         common_dir: top.clone(),
         state_dir: top.clone(),
-        socket: top.join("socket"),
+        daemon: Address {
+            transport: Transport::Auto,
+            socket: top.join("socket"),
+            port_file: top.join("port"),
+            key_file: top.join("key"),
+        },
         daemon_log: top.join("daemon.log"),
     })
 }

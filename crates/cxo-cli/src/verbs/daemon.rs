@@ -45,13 +45,13 @@ impl Daemon {
             }
             Verb::Status => {
                 let at = context.locate()?;
-                let client = Client::connect(&at.socket)?;
+                let client = Client::connect(&at.daemon)?;
                 show(context, client)
             }
             Verb::Stop { end_agents } => {
                 let agents = if end_agents { AgentsOnStop::End } else { AgentsOnStop::GoOn };
                 let at = context.locate()?;
-                let said = match Client::connect(&at.socket) {
+                let said = match Client::connect(&at.daemon) {
                     Ok(client) => {
                         connect::stop(client, &DaemonStop { agents })?;
                         "the daemon stopped"

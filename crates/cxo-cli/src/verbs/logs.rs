@@ -55,7 +55,7 @@ impl Logs {
         let follows = self.follow && !run.state.is_ended() && context.format == Format::Text;
         // Listen first: what is written between reading and listening would be missed.
         let feed = if follows {
-            Some(Feed::open(Client::connect(&at.socket)?, &run.id, None)?)
+            Some(Feed::open(Client::connect(&at.daemon)?, &run.id, None)?)
         } else {
             None
         };

@@ -64,7 +64,7 @@ impl Plan {
         match verb {
             Verb::Show { run } => {
                 let view = run_view(&mut calls, &run)?;
-                let whole = plan_of::newest(Client::connect(&at.socket)?, &view.id)?;
+                let whole = plan_of::newest(Client::connect(&at.daemon)?, &view.id)?;
                 let text = plan::table(&view, &context.look);
                 match context.format {
                     Format::Text => context.out.answer(&text),
@@ -90,7 +90,7 @@ impl Plan {
                 let plan = match from {
                     Some(path) => crate::plan_file::read(&path)?,
                     None if context.around.stdin == Peer::Terminal => {
-                        let before = plan_of::newest(Client::connect(&at.socket)?, &view.id)?;
+                        let before = plan_of::newest(Client::connect(&at.daemon)?, &view.id)?;
                         edited(&before, &context.around.env)?
                     }
                     None => {
@@ -129,7 +129,7 @@ fn make(work: &Work, yes: bool, context: &mut Context<'_>) -> Result<Exit, Probl
     }
     let following = Following {
         since: Some(started.seq.saturating_sub(1)),
-        ..Following::run(run, at.socket.clone())
+        ..Following::run(run, at.daemon.clone())
     };
-    follow(context, following, calls, Client::connect(&at.socket)?)
+    follow(context, following, calls, Client::connect(&at.daemon)?)
 }

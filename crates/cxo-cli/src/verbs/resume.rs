@@ -37,8 +37,8 @@ impl Resume {
         let mut pushes = None;
         if self.yes || view.state.is_ended() {
             // Listen first, so that nothing of what follows is missed.
-            let following = Following::run(run.clone(), at.socket.clone());
-            pushes = Some(following.listen(Client::connect(&at.socket)?)?);
+            let following = Following::run(run.clone(), at.daemon.clone());
+            pushes = Some(following.listen(Client::connect(&at.daemon)?)?);
             let trust = match &view.awaits {
                 Some(Awaits::Trust { hash }) if self.yes => {
                     let said = format!("approved: the repository's commands, hash {hash}");
@@ -59,10 +59,10 @@ impl Resume {
             context.answer(run.as_str(), &serde_json::json!({ "v": 1, "run": run }));
             return Ok(Exit::Ok);
         }
-        let following = Following::run(run, at.socket.clone());
+        let following = Following::run(run, at.daemon.clone());
         match pushes {
             Some(feed) => crate::watch::follow_feed(context, following, calls, feed),
-            None => follow(context, following, calls, Client::connect(&at.socket)?),
+            None => follow(context, following, calls, Client::connect(&at.daemon)?),
         }
     }
 }

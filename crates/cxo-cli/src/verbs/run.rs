@@ -207,9 +207,9 @@ impl Run {
         }
         let following = Following {
             since: Some(started.seq.saturating_sub(1)),
-            ..Following::run(run, at.socket.clone())
+            ..Following::run(run, at.daemon.clone())
         };
-        follow(context, following, calls, Client::connect(&at.socket)?)
+        follow(context, following, calls, Client::connect(&at.daemon)?)
     }
 }
 

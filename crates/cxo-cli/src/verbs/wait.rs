@@ -47,9 +47,9 @@ impl Wait {
         };
         // A time limit beyond what the clock can say is none.
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let pushes = Client::connect(&at.socket)?;
+        let pushes = Client::connect(&at.daemon)?;
         let following =
-            Following { until, deadline, is_quiet: true, ..Following::run(run, at.socket) };
+            Following { until, deadline, is_quiet: true, ..Following::run(run, at.daemon) };
         follow(context, following, calls, pushes)
     }
 }

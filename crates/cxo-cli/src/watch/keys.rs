@@ -173,7 +173,7 @@ impl Watch<'_, '_> {
         let before = if let Some(plan) = &self.plan {
             plan.clone()
         } else {
-            let client = Client::connect(&self.following.socket)?;
+            let client = Client::connect(&self.following.daemon)?;
             plan_of::newest(client, &self.view.id)?
         };
         self.plan = Some(before.clone());

@@ -43,7 +43,12 @@ pub(super) const KEYS: &[Key] = &[
     key("workspace.writable", Shape::Paths),
     key("workspace.max_untracked_mb", Shape::Count { min: 0, max: 1_048_576 }),
     key("state.dir", Shape::Path),
-    key("daemon.idle_exit", Shape::Span),
+    key("server.transport", Shape::Choice(&["auto", "uds", "pipe", "tcp"])),
+    key("server.tcp_port", Shape::Count { min: 0, max: 65_535 }),
+    key("server.queue_capacity", Shape::Count { min: 1, max: 65_536 }),
+    key("server.idle_exit", Shape::Span),
+    key("server.peer_uid_is_enough", Shape::Switch),
+    key("server.compat_dir", Shape::Text),
     key("logs.max_age", Shape::Span),
     key("logs.max_mb", Shape::Count { min: 1, max: 1_048_576 }),
 ];

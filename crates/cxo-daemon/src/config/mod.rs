@@ -26,7 +26,7 @@ pub use load::{Loaded, Sources, load, options, repository_file, user_file};
 pub(crate) use places::places;
 pub use reference::{reference, schema};
 pub use settings::{
-    Config, DaemonConfig, LogsConfig, OnRedBase, RunConfig, StateConfig, Timeouts, WorkspaceConfig,
+    Config, LogsConfig, OnRedBase, RunConfig, ServerConfig, StateConfig, Timeouts, WorkspaceConfig,
 };
 pub use show::show;
 pub use time_span::TimeSpan;

@@ -1,11 +1,12 @@
-//! Where the state and the workspaces are to be. It has to be known before anything else is, for
-//! every command, so that only the user's own file and the environment can say it: a repository
-//! that could would have directories made, and state read, before anybody approved anything.
+//! What only the user's own file and the environment can say: where the state and the workspaces
+//! are, and who is let in how. The places have to be known before anything else is, for every
+//! command: a repository that could say them would have directories made, and state read, before
+//! anybody approved anything; and one that could open the daemon to others would.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cxo_protocol::Problem;
+use cxo_protocol::{Problem, Transport};
 
 use super::file;
 use super::layer::{Layer, Place};
@@ -18,10 +19,19 @@ pub(crate) struct Places {
     pub(crate) state: Option<PathBuf>,
     /// The directory of workspaces.
     pub(crate) workspaces: Option<PathBuf>,
+    /// How the daemon is reached.
+    pub(crate) transport: Transport,
 }
 
 /// The keys that a repository's file cannot set.
-const USERS_OWN: [&str; 2] = ["state.dir", "workspace.dir"];
+pub(super) const USERS_OWN: [&str; 6] = [
+    "state.dir",
+    "workspace.dir",
+    "server.transport",
+    "server.tcp_port",
+    "server.peer_uid_is_enough",
+    "server.compat_dir",
+];
 
 /// What the user's file and the environment say.
 pub(crate) fn places(user_env: &BTreeMap<String, String>) -> Result<Places, Problem> {
@@ -50,12 +60,24 @@ pub(crate) fn places(user_env: &BTreeMap<String, String>) -> Result<Places, Prob
             Err(place.problem(format!("`{key}` takes a path that is absolute or begins with ~/")))
         }
     };
+    let transport = match user_env.get("CXO_SERVER_TRANSPORT").filter(|value| !value.is_empty()) {
+        Some(text) => serde_json::from_value(text.as_str().into()).map_err(|_| {
+            Place::variable("CXO_SERVER_TRANSPORT")
+                .problem("`server.transport` takes auto, uds, pipe or tcp")
+        })?,
+        None => layer
+            .0
+            .get("server.transport")
+            .and_then(|setting| serde_json::from_value(setting.value.clone()).ok())
+            .unwrap_or_default(),
+    };
     let database = user_env.get("ORCHESTRATOR_DB_PATH").filter(|path| !path.is_empty());
     let beside_database = database.and_then(|path| PathBuf::from(path).parent().map(PathBuf::from));
     Ok(Places {
         state: chosen("state.dir", "CXO_STATE_DIR")?
             .or_else(|| beside_database.filter(|dir| dir.is_absolute())),
         workspaces: chosen("workspace.dir", "CXO_WORKSPACE_DIR")?,
+        transport,
     })
 }
 

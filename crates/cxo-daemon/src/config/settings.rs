@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cxo_agent::adapter::AgentSettings;
-use cxo_protocol::{CheckCommand, Code, Problem, RedBase, WorkspaceKind};
+use cxo_protocol::{CheckCommand, Code, Problem, RedBase, Transport, WorkspaceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub struct Config {
     pub workspace: WorkspaceConfig,
     /// Where the state is kept.
     pub state: StateConfig,
-    /// The background process.
-    pub daemon: DaemonConfig,
+    /// The background process: how it is reached, and how long it stays.
+    pub server: ServerConfig,
     /// The output of agents and checks.
     pub logs: LogsConfig,
 }
@@ -38,7 +38,7 @@ impl Default for Config {
             agents: BTreeMap::from([("codex".to_owned(), AgentSettings::codex("codex"))]),
             workspace: WorkspaceConfig::default(),
             state: StateConfig::default(),
-            daemon: DaemonConfig::default(),
+            server: ServerConfig::default(),
             logs: LogsConfig::default(),
         }
     }
@@ -186,17 +186,39 @@ pub struct StateConfig {
     pub dir: Option<PathBuf>,
 }
 
-/// `[daemon]`: the background process.
+/// `[server]`: the background process: how it is reached, and how long it stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct DaemonConfig {
+pub struct ServerConfig {
+    /// How the daemon is reached: `uds` for the Unix socket, `pipe` for the Windows named pipe,
+    /// `tcp` for a port of 127.0.0.1, or `auto` for the first of them that can be had.
+    pub transport: Transport,
+    /// The TCP port; 0 for any that is free. The chosen one stands in the port file.
+    #[schemars(range(max = 65_535))]
+    pub tcp_port: u16,
+    /// Requests that may wait to be decided. One more is refused at once.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub queue_capacity: u32,
     /// How long a daemon without work stays; 0 for ever.
     pub idle_exit: TimeSpan,
+    /// Lets every process of the same user in on the Unix socket, without the handshake. Agents
+    /// that are not confined are such processes.
+    pub peer_uid_is_enough: bool,
+    /// A directory of the work tree in which links to socket, port file and key are put for older
+    /// clients: `.codex`.
+    pub compat_dir: Option<String>,
 }
 
-impl Default for DaemonConfig {
+impl Default for ServerConfig {
     fn default() -> Self {
-        Self { idle_exit: TimeSpan::minutes(15) }
+        Self {
+            transport: Transport::Auto,
+            tcp_port: 0,
+            queue_capacity: 1024,
+            idle_exit: TimeSpan::minutes(15),
+            peer_uid_is_enough: false,
+            compat_dir: None,
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Shape {
     Value,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Switch,
     /// A length of time.
     Span,
     /// Commands: lines for the shell, or lists of words.
@@ -59,6 +61,7 @@ impl Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 quoted.join(" or ")
             }
+            Self::Switch => "true or false".to_owned(),
             Self::Span => {
                 "a length of time such as \"90s\", \"20m\" or \"2h\", or a number of seconds"
                     .to_owned()
@@ -78,6 +81,7 @@ impl Shape {
             Self::Text => value.as_str().is_some_and(is_line),
             Self::Value => value.as_str().is_some_and(|text| !text.contains('\0')),
             Self::Choice(words) => value.as_str().is_some_and(|text| words.contains(&text)),
+            Self::Switch => value.is_boolean(),
             Self::Span => match value {
                 Value::String(text) => TimeSpan::parse(text).is_some(),
                 Value::Number(number) => number.as_u64().and_then(TimeSpan::of_seconds).is_some(),
@@ -118,6 +122,9 @@ impl Shape {
             Self::Count { .. } => {
                 text.trim().parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
             }
+            Self::Switch => {
+                text.trim().parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+            }
             Self::Text | Self::Value | Self::Choice(_) | Self::Span | Self::Path => {
                 Value::from(text)
             }
@@ -144,6 +151,7 @@ impl Shape {
             | Self::Text
             | Self::Value
             | Self::Choice(_)
+            | Self::Switch
             | Self::Span
             | Self::Path => self.wanted(),
         }
@@ -163,6 +171,7 @@ impl Shape {
                 Self::Count { .. }
                 | Self::Text
                 | Self::Choice(_)
+                | Self::Switch
                 | Self::Span
                 | Self::Commands
                 | Self::Path

@@ -29,6 +29,9 @@ const ACTIVITY_CHARS: usize = 120;
 /// Characters of an agent's last message that are kept in the log of events.
 const MESSAGE_CHARS: usize = 4_000;
 
+/// By which an agent finds the socket of its attempt.
+const SOCKET_VARIABLE: &str = "CXO_SOCKET";
+
 /// What an agent is to do.
 pub(super) struct Job<'a> {
     pub(super) settings: &'a AgentSettings,
@@ -89,6 +92,7 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
     let reader: RefCell<Box<dyn OutputReader + Send>> = RefCell::new(adapter.reader(&reading));
     let teller = Teller::new(execution, job);
     let (stdout, stderr) = (files.join("stdout.log"), files.join("stderr.log"));
+    let socket = context.socket(job.attempt);
     let mut refused = None;
     let spec = || {
         let request = AgentRequest {
@@ -114,7 +118,12 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
             launch = adapter.launch(&AgentRequest { prompt: &prompt, thread: None, ..request });
         }
         match launch {
-            Ok(launch) => process_spec(execution, job, launch, (&stdout, &stderr)),
+            Ok(launch) => {
+                let mut spec = process_spec(execution, job, launch, (&stdout, &stderr))?;
+                let path = socket.as_ref().and_then(|socket| socket.path().to_str());
+                spec.env.extend(path.map(|path| (SOCKET_VARIABLE.to_owned(), path.to_owned())));
+                Ok(spec)
+            }
             Err(error) => {
                 refused = Some(error.to_string());
                 Err(error.into())

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cxo_agent::adapter::AgentSettings;
 use cxo_git::{Author, Hub};
 use cxo_protocol::wire::Activity;
-use cxo_protocol::{EffectId, Outcome, RunId};
+use cxo_protocol::{AttemptId, EffectId, Outcome, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::following::Following;
+use crate::listener::{AttemptSocket, AttemptSockets};
 use crate::paths::Paths;
 use crate::slots::Slots;
 use crate::supervised::Supervised;
@@ -59,11 +60,21 @@ pub(crate) struct Context {
     pub(crate) following: Arc<Following>,
     /// Check workspaces.
     pub(crate) slots: Slots,
+    /// Sockets of attempts, from when the daemon listens.
+    pub(crate) sockets: OnceLock<AttemptSockets>,
     /// Whom to report to.
     pub(crate) reports: Box<dyn Reports>,
 }
 
 impl Context {
+    /// Opens the socket of an attempt. An agent can do its work without one.
+    pub(super) fn socket(&self, attempt: &AttemptId) -> Option<AttemptSocket> {
+        let opened = self.sockets.get()?.open(attempt, &self.paths);
+        opened
+            .inspect_err(|error| tracing::warn!(%attempt, %error, "its socket was not opened"))
+            .ok()
+    }
+
     /// What was frozen when the run started.
     pub(crate) fn frozen(&self, run: &RunId) -> Result<Frozen, std::io::Error> {
         let bytes = std::fs::read(self.paths.frozen(run))?;

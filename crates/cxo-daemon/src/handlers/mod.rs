@@ -26,11 +26,13 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use crate::caller::Caller;
+use crate::capabilities::Capabilities;
 use crate::config::Approvals;
 use crate::door::Door;
 use crate::effects::Executors;
 use crate::feed::Feed;
-use crate::inbox::{Inbox, Message, QUEUE_CAPACITY};
+use crate::inbox::{Inbox, Message};
+use crate::keys::Keys;
 use crate::paths::Paths;
 use crate::published::Published;
 use crate::subscription::Sources;
@@ -55,6 +57,10 @@ pub(crate) struct Handlers {
     pub(crate) executors: Arc<Executors>,
     /// Who is connected.
     pub(crate) door: Arc<Door>,
+    /// The repository's key.
+    pub(crate) keys: Arc<Keys>,
+    /// What others than the user may do.
+    pub(crate) capabilities: Arc<Capabilities>,
     /// When the daemon started.
     pub(crate) started_at: Timestamp,
     /// Tells those who wait for a lock that one is free.
@@ -128,6 +134,7 @@ impl Handlers {
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
             Request::RecoverRestore(params) => json(&self.recover_restore(params).await?),
+            Request::KeyRotate(_) => json(&self.rotate_key()?),
             Request::DaemonStatus(_) => json(&self.daemon_status()),
             Request::DaemonStop(params) => json(&self.stop(params.agents)?),
             // The listener subscribes: it holds the connection.
@@ -250,7 +257,7 @@ impl Handlers {
             server_version: crate::VERSION.to_owned(),
             uptime_seconds: fresh::now().millis_since(self.started_at) / 1000,
             queue_size: wide(self.inbox.waiting()),
-            queue_capacity: wide(QUEUE_CAPACITY),
+            queue_capacity: wide(self.inbox.capacity()),
             active_agents: wide(agents + working),
             active_tasks: wide(open),
             total_tokens_used: used,
@@ -270,8 +277,13 @@ impl Handlers {
             open_runs: small(self.published.open_runs()),
             effects: small(self.executors.how_many()),
             queue: small(self.inbox.waiting()),
-            queue_capacity: small(QUEUE_CAPACITY),
+            queue_capacity: small(self.inbox.capacity()),
         }
+    }
+
+    fn rotate_key(&self) -> Result<Done, Problem> {
+        self.keys.rotate()?;
+        Ok(Done { message: Some("the key was replaced; its connections end".to_owned()) })
     }
 
     fn stop(&self, agents: AgentsOnStop) -> Result<Done, Problem> {

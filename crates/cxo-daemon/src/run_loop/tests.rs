@@ -17,7 +17,10 @@ use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, RunFilte
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::inbox::{Inbox, QUEUE_CAPACITY};
+use crate::inbox::Inbox;
+
+/// Requests that may wait.
+const QUEUE_CAPACITY: usize = 1024;
 
 /// What the store is to do wrong, and what it was asked.
 #[derive(Debug, Default)]
@@ -158,7 +161,7 @@ impl World {
         let faults = Arc::new(Faults::default());
         let mut store = Flaky { inner: MemoryStore::new(), faults: faults.clone() };
         let lease = store.acquire_lease("test", Timestamp(1)).unwrap();
-        let (inbox, messages) = Inbox::new();
+        let (inbox, messages) = Inbox::new(QUEUE_CAPACITY);
         let noted = Arc::new(Mutex::new(Noted::default()));
         let (published, feed) = (Arc::new(Published::default()), Arc::new(Feed::new(0)));
         let executors =

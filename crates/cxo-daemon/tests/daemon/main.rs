@@ -12,5 +12,6 @@ mod checks;
 mod faults;
 mod requests;
 mod restarts;
+mod signed;
 mod tasks;
 mod world;

@@ -9,10 +9,11 @@ use cxo_protocol::methods::method;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStop, EventsSubscribe, Nothing, StatusQuery,
 };
-use cxo_protocol::wire::MAX_LINE_BYTES;
+use cxo_protocol::wire::MAX_REQUEST_BYTES;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::signed::Signed;
 use crate::world::{AT_MOST, World, task};
 
 fn serving() -> World {
@@ -21,14 +22,9 @@ fn serving() -> World {
     world
 }
 
-/// The answer to a line.
-fn answer(world: &World, line: &[u8]) -> Value {
-    let mut connection = world.raw();
-    connection.get_mut().write_all(line).unwrap();
-    connection.get_mut().write_all(b"\n").unwrap();
-    let mut reply = String::new();
-    connection.read_line(&mut reply).unwrap();
-    serde_json::from_str(&reply).unwrap()
+/// The answer to a request of somebody who is in.
+fn answer(world: &World, body: &[u8]) -> Value {
+    world.signed().ask(body)
 }
 
 /// [G18] [G30] Each bad request gets its error by name, says that nothing was changed, and nothing
@@ -49,23 +45,27 @@ fn bad_requests_get_an_error_by_name_and_have_no_effect() {
         ("not text", &[0xff, 0xfe], "not-json"),
         ("nothing", b"", "not-json"),
         ("deep", deep.as_bytes(), "not-json"),
-        ("batch", batch.as_bytes(), "bad-request"),
-        ("as a list", br#"["2.0",1,"daemon.stop",{}]"#, "bad-request"),
+        ("batch", batch.as_bytes(), "invalid-request"),
+        ("as a list", br#"["2.0",1,"daemon.stop",{}]"#, "invalid-request"),
         ("trailing", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop"} x"#, "not-json"),
         ("twice", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.status","method":"daemon.stop"}"#, "not-json"),
         ("twice inside", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop","params":{"agents":"go_on","agents":"end"}}"#, "not-json"),
-        ("no id", br#"{"jsonrpc":"2.0","method":"daemon.stop"}"#, "bad-request"),
-        ("bad id", br#"{"jsonrpc":"2.0","id":"1","method":"daemon.stop"}"#, "bad-request"),
-        ("huge id", br#"{"jsonrpc":"2.0","id":18446744073709551616,"method":"daemon.stop"}"#, "bad-request"),
+        ("no id", br#"{"jsonrpc":"2.0","method":"daemon.stop"}"#, "invalid-request"),
+        ("bad id", br#"{"jsonrpc":"2.0","id":"","method":"daemon.stop"}"#, "invalid-request"),
+        ("huge id", br#"{"jsonrpc":"2.0","id":18446744073709551616,"method":"daemon.stop"}"#, "invalid-request"),
         ("huge number", br#"{"jsonrpc":"2.0","id":1e400,"method":"daemon.stop"}"#, "not-json"),
-        ("other version", br#"{"jsonrpc":"1.0","id":1,"method":"daemon.stop"}"#, "bad-request"),
-        ("unknown field", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop","extra":1}"#, "bad-request"),
+        ("other version", br#"{"jsonrpc":"1.0","id":1,"method":"daemon.stop"}"#, "invalid-request"),
+        ("unknown field", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop","extra":1}"#, "invalid-request"),
         ("unknown parameter", br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop","params":{"now":true}}"#, "bad-request"),
     ];
     for (what, line, code) in table {
         let reply = answer(&world, line);
         let data = &reply["error"]["data"];
-        let expected = if code == "not-json" { Code::NotJson } else { Code::BadRequest };
+        let expected = match code {
+            "not-json" => Code::NotJson,
+            "invalid-request" => Code::InvalidRequest,
+            _ => Code::BadRequest,
+        };
         let got: Code = serde_json::from_value(data["code"].clone()).unwrap();
         assert_eq!(got, expected, "{what}: {reply}");
         assert!(
@@ -86,14 +86,16 @@ fn garbage_costs_nothing() {
     let world = serving();
     let pid = world.status().pid;
     let before = resident_kb(pid);
-    let connection = world.raw();
-    let mut writer = connection.get_ref().try_clone().unwrap();
+    let Signed { stream, mut opened } = world.signed();
+    let mut writer = stream.get_ref().try_clone().unwrap();
     let sending = std::thread::spawn(move || {
         for number in 0..10_000_u32 {
-            writer.write_all(format!("{{\"garbage\": {number}, \n").as_bytes()).unwrap();
+            let frame = opened.signer.sign(format!("{{\"garbage\": {number}, ").as_bytes());
+            writer.write_all(&frame).unwrap();
+            writer.write_all(b"\n").unwrap();
         }
     });
-    let errors = connection
+    let errors = stream
         .lines()
         .take(10_000)
         .filter(|line| line.as_ref().is_ok_and(|l| l.contains("\"error\"")))
@@ -120,19 +122,19 @@ fn endless_and_halved_lines_have_no_effect() {
     let mut writer = connection.get_ref().try_clone().unwrap();
     let sending = std::thread::spawn(move || {
         // The daemon closes the connection while this is written.
-        let _ = writer.write_all(&vec![b'x'; MAX_LINE_BYTES + 2]);
+        let _ = writer.write_all(&vec![b'x'; MAX_REQUEST_BYTES + 2]);
     });
     let mut all = String::new();
     let _ = connection.read_to_string(&mut all);
-    assert!(all.contains("too large"), "{all}");
+    assert!(all.contains("Frame too large"), "{all}");
     sending.join().unwrap();
 
-    let mut connection = world.raw();
-    let half = br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop"}"#;
-    connection.get_mut().write_all(half).unwrap();
-    connection.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    let mut halved = world.signed();
+    let half = halved.opened.signer.sign(br#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop"}"#);
+    halved.stream.get_mut().write_all(&half).unwrap();
+    halved.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = String::new();
-    connection.read_to_string(&mut rest).unwrap();
+    halved.stream.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "", "half a request was answered");
     world.status();
 }
@@ -143,12 +145,9 @@ fn endless_and_halved_lines_have_no_effect() {
 fn subscribers_leave_nothing_behind() {
     let world = serving();
     for _ in 0..20 {
-        let mut connection = world.raw();
-        let line = br#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{}}"#;
-        connection.get_mut().write_all(line).unwrap();
-        connection.get_mut().write_all(b"\n").unwrap();
-        let mut reply = String::new();
-        connection.read_line(&mut reply).unwrap();
+        let mut subscriber = world.signed();
+        subscriber.ask(br#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{}}"#);
+        let mut connection = subscriber.stream;
         connection.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
         let mut rest = String::new();
         // The end of the stream is the daemon's own end of the connection: closed.
@@ -225,7 +224,7 @@ fn a_stop_is_answered_and_nothing_is_left() {
     world.client().call::<method::DaemonStop>(&stop).unwrap();
     assert!(world.until_gone().success());
     assert!(!socket.exists());
-    assert!(matches!(Client::connect(&socket), Err(CallError::NotThere(_))));
+    assert!(matches!(Client::connect(&world.address()), Err(CallError::NotThere(_))));
 }
 
 /// [G1] A signal ends the daemon in order; a connection that only listens does not hold it up.
@@ -254,7 +253,7 @@ fn a_second_daemon_is_refused() {
 /// A daemon with nothing to do leaves by itself, but not while somebody is connected.
 #[test]
 fn an_idle_daemon_leaves() {
-    let mut world = World::new("[run]\nchecks = []\n[daemon]\nidle_exit = \"1s\"\n");
+    let mut world = World::new("[run]\nchecks = []\n[server]\nidle_exit = \"1s\"\n");
     world.start();
     let mut client = world.client();
     // Longer than it stays alone: the timeout is what is waited for.

@@ -15,8 +15,10 @@ use cxo_protocol::params::{
     Approve, DaemonStatus, EventsSubscribe, RunName, StartRun, StatusQuery,
 };
 use cxo_protocol::view::{RunView, TaskView, TaskWord};
-use cxo_protocol::{Event, Line, Plan, PlanTask, RunId, TaskId};
+use cxo_protocol::{Address, Event, Line, Plan, PlanTask, RunId, TaskId, Transport};
 use cxo_testkit::invariants::{Landed, ProcessMark, Scene, UserTree, check};
+
+use crate::signed::Signed;
 
 /// A safety net: nothing here takes nearly as long.
 pub(crate) const AT_MOST: Duration = Duration::from_mins(2);
@@ -190,19 +192,31 @@ impl World {
         self.at("r/codex-orch").join(id.trim()).join("daemon.sock")
     }
 
-    pub(crate) fn client(&self) -> Client {
-        Client::connect(&self.socket()).unwrap()
+    /// How a client finds the daemon.
+    pub(crate) fn address(&self) -> Address {
+        let id = fs::read_to_string(self.state().join("id")).unwrap();
+        Address {
+            transport: Transport::Auto,
+            socket: self.socket(),
+            port_file: self.socket().with_file_name("daemon.port"),
+            key_file: self.at("state/codex-orch/keys").join(id.trim()),
+        }
     }
 
-    /// A connection on which anything can be written.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.address()).unwrap()
+    }
+
+    /// A connection on which anything can be written, and nothing was.
     pub(crate) fn raw(&self) -> BufReader<UnixStream> {
         let stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(AT_MOST)).unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut hello = String::new();
-        reader.read_line(&mut hello).unwrap();
-        assert!(hello.contains("\"hello\""), "{hello}");
-        reader
+        BufReader::new(stream)
+    }
+
+    /// A connection that is open, on which any signed frame can be written.
+    pub(crate) fn signed(&self) -> Signed {
+        Signed::enter(self.raw(), &self.address().key_file)
     }
 
     pub(crate) fn start_params(&self, tasks: Vec<PlanTask>) -> StartRun {

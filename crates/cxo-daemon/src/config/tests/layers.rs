@@ -28,7 +28,6 @@ fn without_any_source_the_defaults_hold() {
     agents.codex.args = [] (default)
     agents.codex.kind = "codex" (default)
     agents.codex.sandbox = "workspace-write" (default)
-    daemon.idle_exit = "15m" (default)
     logs.max_age = "30d" (default)
     logs.max_mb = 2048 (default)
     run.agent = "codex" (default)
@@ -40,6 +39,12 @@ fn without_any_source_the_defaults_hold() {
     run.timeouts.attempt = "1h" (default)
     run.timeouts.check = "30m" (default)
     run.timeouts.silence = "20m" (default)
+    server.compat_dir = null (default)
+    server.idle_exit = "15m" (default)
+    server.peer_uid_is_enough = false (default)
+    server.queue_capacity = 1024 (default)
+    server.tcp_port = 0 (default)
+    server.transport = "auto" (default)
     state.dir = null (default)
     workspace.dir = null (default)
     workspace.isolation = "clone" (default)
@@ -73,7 +78,7 @@ fn a_whole_file_is_understood() {
         setup = ["make deps"]
         writable = ["~/cache", "~/missing", "/"]
         max_untracked_mb = 1
-        [daemon]
+        [server]
         idle_exit = "1h30m"
         [logs]
         max_age = 0
@@ -90,7 +95,7 @@ fn a_whole_file_is_understood() {
     assert_eq!(config.run.red_base, OnRedBase::GoOn);
     assert_eq!(config.workspace.dir, Some(world.home().join("spaces")));
     assert_eq!(config.workspace.writable, [world.home().join("cache"), PathBuf::from("/")]);
-    assert_eq!(config.daemon.idle_exit.as_ms(), 90 * 60 * 1000);
+    assert_eq!(config.server.idle_exit.as_ms(), 90 * 60 * 1000);
     assert_eq!(config.logs.max_age.as_ms(), 0);
 
     let made = options(&loaded, "goal".to_owned(), PlanApproval::Ask, Some("h".to_owned()));
@@ -196,7 +201,12 @@ fn caches_that_exist_are_writable_by_default() {
 /// Two different values for a key, as the text of a file's value; none is the default.
 fn examples(key: &str) -> [&'static str; 2] {
     match key {
-        "run.jobs" | "run.retries" | "workspace.max_untracked_mb" | "logs.max_mb" => ["7", "9"],
+        "run.jobs"
+        | "run.retries"
+        | "workspace.max_untracked_mb"
+        | "logs.max_mb"
+        | "server.tcp_port"
+        | "server.queue_capacity" => ["7", "9"],
         "run.base" | "agents.*.model" => ["\"a\"", "\"b\""],
         "run.agent" => ["\"one\"", "\"two\""],
         "run.checks" | "workspace.setup" => ["[\"a\"]", "[[\"b\",\"c\"]]"],
@@ -207,6 +217,8 @@ fn examples(key: &str) -> [&'static str; 2] {
         "agents.*.env.*" => ["\"$A\"", "\"$B\""],
         "agents.*.sandbox" => ["\"none\"", "\"workspace-write\""],
         "workspace.isolation" => ["\"worktree\"", "\"none\""],
+        "server.transport" => ["\"uds\"", "\"tcp\""],
+        "server.peer_uid_is_enough" => ["true", "false"],
         "workspace.dir" | "state.dir" => ["\"/a\"", "\"~/b\""],
         "workspace.writable" => ["[\"/a\"]", "[\"~/b\"]"],
         _ => ["\"7m\"", "\"9m\""],
@@ -246,7 +258,7 @@ fn every_key_is_settable_by_each_layer() {
         let line = user_text(&named, weak).lines().count();
         let user = format!("…/home/.config/codex-orch/config.toml:{line}");
         expect(&world, &json[0], &user);
-        let users_own = ["state.dir", "workspace.dir"].contains(&key.name);
+        let users_own = super::super::places::USERS_OWN.contains(&key.name);
         let world = if users_own {
             world
         } else {
@@ -315,7 +327,7 @@ fn spans_are_read_as_people_write_them() {
 
 /// A layer as a property: for each of a few keys, whether it sets it.
 type Sets = [Option<u8>; 4];
-const OF_PROPERTY: [&str; 4] = ["run.jobs", "run.retries", "logs.max_mb", "daemon.idle_exit"];
+const OF_PROPERTY: [&str; 4] = ["run.jobs", "run.retries", "logs.max_mb", "server.idle_exit"];
 
 fn text_of(sets: Sets) -> String {
     OF_PROPERTY

@@ -1,0 +1,226 @@
+//! Coming in: the first frames of a connection show who is there, or it is closed.
+
+use std::time::Duration;
+
+use cxo_protocol::problem::WireError;
+use cxo_protocol::wire::handshake::{Challenged, Daemon, Hello, Known, Opened, Shake, token_id};
+use cxo_protocol::wire::{AuthError, Call, Key, strict_json};
+use cxo_protocol::{AgentId, Code, Principal, Problem};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use super::wire::{End, Wire};
+use super::{Admission, Arrival, Gate};
+use crate::capabilities::CapabilityId;
+use crate::fresh;
+use crate::handlers::Handlers;
+
+/// How long the handshake may take as a whole.
+const ENTER_WITHIN: Duration = Duration::from_secs(5);
+
+/// By which right somebody is in.
+#[derive(Debug)]
+pub(super) enum Right {
+    /// The repository's key; it ends when the key is replaced.
+    Key(watch::Receiver<u64>),
+    /// A registered agent's token, of which this is stored; it is looked up for every request.
+    Token(AgentId, Key),
+    /// A capability, which is looked up for every request.
+    Capability(CapabilityId),
+    /// Being a process of this user is enough.
+    Peer,
+    /// None yet: each request is signed by itself.
+    EachRequest,
+}
+
+/// Who came in.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) principal: Principal,
+    pub(super) right: Right,
+    /// The keys of the connection; none where frames are not signed.
+    pub(super) opened: Option<Opened>,
+    /// A request that came without a handshake.
+    pub(super) first: Option<Vec<u8>>,
+}
+
+/// Lets in who may come in; who may not is told why, and nothing else happened.
+pub(super) async fn enter<R, W>(
+    wire: &mut Wire<R, W>,
+    arrival: &Arrival,
+    gate: &Gate,
+) -> Option<Entered>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let entering = async {
+        match attempt_to_enter(wire, arrival, gate).await {
+            Ok(entered) => Some(entered),
+            Err(Refusal::Gone) => None,
+            Err(Refusal::Told(body)) => {
+                let _ = wire.send(body.as_bytes()).await;
+                None
+            }
+        }
+    };
+    tokio::time::timeout(ENTER_WITHIN, entering).await.ok().flatten()
+}
+
+enum Refusal {
+    Gone,
+    /// With this frame as the last.
+    Told(String),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        let error = Box::new(WireError::from(problem));
+        Self::Told(serde_json::to_string(&Shake::Refused { error }).unwrap_or_default())
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        unauthenticated(error.to_string()).into()
+    }
+}
+
+impl From<End> for Refusal {
+    fn from(end: End) -> Self {
+        match end {
+            End::Gone => Self::Gone,
+            End::Broken(error) => too_large(error.to_string()).into(),
+        }
+    }
+}
+
+/// The error of a frame that is none.
+pub(super) fn too_large(why: String) -> Problem {
+    Problem::new(Code::TooLarge, why).keeping("nothing was changed; the connection is closed")
+}
+
+/// The error of who did not prove itself.
+pub(super) fn unauthenticated(why: String) -> Problem {
+    Problem::new(Code::Unauthenticated, "the caller did not prove who it is")
+        .because(why)
+        .keeping("nothing was changed; the connection is closed")
+        .try_next("read docs/protocol.md: a connection begins with a hello")
+}
+
+async fn attempt_to_enter<R, W>(
+    wire: &mut Wire<R, W>,
+    arrival: &Arrival,
+    gate: &Gate,
+) -> Result<Entered, Refusal>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let frame = wire.next().await?;
+    let Some(hello) = hello_of(&frame)? else {
+        return without_handshake(frame, arrival, gate);
+    };
+    if matches!(arrival.admission, Admission::Attempt(_)) {
+        let problem = Problem::new(Code::Forbidden, "this socket is an attempt's own")
+            .because("who speaks on it is its agent, and cannot be anybody else")
+            .keeping("nothing was changed; the connection is closed");
+        return Err(problem.into());
+    }
+    let principal: Principal = hello.principal.parse().map_err(|_| AuthError::Malformed)?;
+    let (known, right) = known(&hello, &principal, gate)?;
+    let daemon = Daemon {
+        version: crate::VERSION,
+        pid: std::process::id(),
+        transport: arrival.transport.to_string(),
+        nonce: fresh::nonce()?,
+    };
+    let (challenged, challenge) = Challenged::new(&hello, known, daemon)?;
+    wire.send(&json(&Shake::Challenge(challenge))).await?;
+    let frame = wire.next().await?;
+    let Ok(Shake::Proof(proof)) = read(&frame) else { return Err(AuthError::Malformed.into()) };
+    let mut opened = challenged.open(&proof)?;
+    let welcome = opened.signer.sign(&json(&Shake::Welcome));
+    wire.send(&welcome).await?;
+    Ok(Entered { principal, right, opened: Some(opened), first: None })
+}
+
+fn json(shake: &Shake) -> Vec<u8> {
+    serde_json::to_vec(shake).unwrap_or_default()
+}
+
+fn read(frame: &[u8]) -> Result<Shake, serde_json::Error> {
+    strict_json::read(frame).and_then(serde_json::from_value)
+}
+
+/// The hello, if the first frame is meant as one.
+fn hello_of(frame: &[u8]) -> Result<Option<Hello>, AuthError> {
+    let Ok(Value::Object(members)) = strict_json::read(frame) else { return Ok(None) };
+    if !members.contains_key("type") {
+        return Ok(None);
+    }
+    match serde_json::from_value(Value::Object(members)) {
+        Ok(Shake::Hello(hello)) => Ok(Some(hello)),
+        Ok(Shake::Challenge(_) | Shake::Proof(_) | Shake::Welcome | Shake::Refused { .. })
+        | Err(_) => Err(AuthError::Malformed),
+    }
+}
+
+/// What is known of who says hello.
+fn known(hello: &Hello, principal: &Principal, gate: &Gate) -> Result<(Known, Right), Refusal> {
+    let handlers = &gate.handlers;
+    match principal {
+        Principal::User | Principal::Gui => {
+            // Watched from before the key is read: one that is replaced meanwhile is noticed.
+            let rotations = handlers.keys.rotations();
+            Ok((Known::Key(handlers.keys.key()?), Right::Key(rotations)))
+        }
+        Principal::Agent(agent) => {
+            let stored = stored_of(agent, handlers);
+            match stored.filter(|stored| hello.token == Some(token_id(stored))) {
+                Some(stored) => {
+                    let right = Right::Token(agent.clone(), stored.clone());
+                    Ok((Known::Token { stored }, right))
+                }
+                None => Err(unauthenticated("the token is not worth anything".to_owned()).into()),
+            }
+        }
+        Principal::Attempt(_) => {
+            Err(unauthenticated("an attempt speaks on its own socket only".to_owned()).into())
+        }
+    }
+}
+
+/// What is stored of a registered agent's token, while it is worth something.
+pub(super) fn stored_of(agent: &AgentId, handlers: &Handlers) -> Option<Key> {
+    let now = fresh::now();
+    handlers.published.shared(|shared| {
+        let registered = shared.agents.get(agent).ok()?;
+        (now < registered.expires_at).then(|| Key::from_hex(&registered.token_sha256)).flatten()
+    })
+}
+
+/// A first frame that is a request: taken where the socket vouches for the caller, or where the
+/// request is signed by itself.
+fn without_handshake(frame: Vec<u8>, arrival: &Arrival, gate: &Gate) -> Result<Entered, Refusal> {
+    let (principal, right) = match &arrival.admission {
+        Admission::Attempt(id) => {
+            let capability = gate.handlers.capabilities.look_up(*id);
+            let principal = capability.ok_or(Refusal::Gone)?.principal.clone();
+            (principal, Right::Capability(*id))
+        }
+        Admission::Peer => (Principal::User, Right::Peer),
+        Admission::Key => match Call::read(&frame) {
+            Ok(call) if call.auth.is_some() => (Principal::User, Right::EachRequest),
+            Ok(call) => {
+                let problem = unauthenticated("the first frame is a request".to_owned());
+                return Err(Refusal::Told(call.envelope.answer(Some(&call.id), Err(problem))));
+            }
+            Err(bad) => {
+                return Err(Refusal::Told(bad.envelope.answer(bad.id.as_ref(), Err(bad.problem))));
+            }
+        },
+    };
+    Ok(Entered { principal, right, opened: None, first: Some(frame) })
+}

@@ -1,0 +1,236 @@
+//! The ways into the daemon: who connects is taken in here, proves itself in [`entry`], and is
+//! served by [`connection`].
+
+mod attempt;
+mod connection;
+mod entry;
+mod push;
+mod tcp;
+mod uds;
+mod wire;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cxo_protocol::address::Way;
+use cxo_protocol::wire::header::Headers;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::capabilities::CapabilityId;
+use crate::config::ServerConfig;
+use crate::handlers::Handlers;
+use crate::inbox::Message;
+use crate::paths::Paths;
+
+pub(crate) use attempt::{AttemptSocket, AttemptSockets};
+
+/// How long clients may take to read their last answers when they or the daemon leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long to wait when the system has no descriptor for one more connection.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Connections of one listener that did not prove themselves yet. One more is closed at once: who
+/// holds a key needs milliseconds for it.
+const MAX_ENTERING: usize = 256;
+
+/// Long frames that are read at once, over all connections.
+const MAX_LONG_FRAMES: usize = 32;
+
+/// Becomes true when the daemon leaves.
+pub(crate) type Leaving = watch::Receiver<bool>;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) handlers: Arc<Handlers>,
+    /// Nonces of requests that are signed one by one.
+    pub(crate) headers: Mutex<Headers>,
+    /// Room for long frames.
+    room: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A gate that nobody came through yet.
+    pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
+        let headers = Mutex::new(Headers::new(handlers.started_at));
+        Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
+    }
+}
+
+/// How who comes in at a listener shows who it is.
+#[derive(Debug, Clone)]
+enum Admission {
+    /// By the handshake, or by signing each request.
+    Key,
+    /// By being a process of this user; the handshake is taken, too.
+    Peer,
+    /// By the socket itself, which is one attempt's.
+    Attempt(CapabilityId),
+}
+
+/// A connection that was taken and has not said anything.
+#[derive(Debug, Clone)]
+struct Arrival {
+    /// What the handshake calls the way that it took.
+    transport: Arc<str>,
+    admission: Admission,
+}
+
+/// A listener that is bound.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    /// The Unix socket.
+    Uds(UnixListener, PeerUid),
+    /// A port of 127.0.0.1.
+    Tcp(TcpListener, u16),
+}
+
+/// Whether a process of this user needs the handshake on the Unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerUid {
+    /// It does not.
+    IsEnough,
+    /// It does.
+    IsNotEnough,
+}
+
+/// Binds the first way that can be had.
+pub(crate) async fn bind(paths: &Paths, config: &ServerConfig) -> io::Result<Bound> {
+    let mut refused = None;
+    for way in config.transport.ways() {
+        let bound = match way {
+            Way::Uds => uds::bind(&paths.socket()).map(|listener| {
+                let peer = if config.peer_uid_is_enough {
+                    PeerUid::IsEnough
+                } else {
+                    PeerUid::IsNotEnough
+                };
+                Bound::Uds(listener, peer)
+            }),
+            Way::Pipe => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "there are no named pipes on this system",
+            )),
+            Way::Tcp => tcp::bind(config.tcp_port, &paths.port_file())
+                .await
+                .map(|(listener, port)| Bound::Tcp(listener, port)),
+        };
+        match bound {
+            Ok(bound) => return Ok(bound),
+            Err(error) => {
+                tracing::warn!(?way, %error, "the daemon cannot be reached in this way");
+                refused.get_or_insert(error);
+            }
+        }
+    }
+    Err(refused.unwrap_or(io::ErrorKind::Unsupported.into()))
+}
+
+/// Nobody is to find a way in behind which nobody is.
+pub(crate) fn close(paths: &Paths) {
+    let _ = std::fs::remove_file(paths.socket());
+    let _ = std::fs::remove_file(paths.port_file());
+}
+
+/// Takes connections until the daemon leaves, and then lets each get its last answer.
+pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
+    let mut taken = Taken::new(gate, leaving.clone());
+    let arrival = match &bound {
+        Bound::Uds(_, PeerUid::IsNotEnough) => {
+            Arrival { transport: "uds".into(), admission: Admission::Key }
+        }
+        Bound::Uds(_, PeerUid::IsEnough) => {
+            Arrival { transport: "uds".into(), admission: Admission::Peer }
+        }
+        Bound::Tcp(_, port) => {
+            Arrival { transport: format!("tcp:{port}").into(), admission: Admission::Key }
+        }
+    };
+    loop {
+        let arrival = arrival.clone();
+        let accepted = tokio::select! {
+            accepted = accept(&bound) => accepted,
+            _ = leaving.changed() => break,
+            Some(_) = taken.connections.join_next() => continue,
+        };
+        match accepted {
+            Ok(Stream::Uds(stream)) if uds::is_own(&stream) => {
+                taken.serve(stream.into_split(), arrival);
+            }
+            // Another user has no business here.
+            Ok(Stream::Uds(_)) => {}
+            Ok(Stream::Tcp(stream)) => {
+                let _ = stream.set_nodelay(true);
+                taken.serve(stream.into_split(), arrival);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not taken");
+                // Out of descriptors: let some be closed first.
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+    drop(bound);
+    taken.let_go().await;
+}
+
+enum Stream {
+    Uds(tokio::net::UnixStream),
+    Tcp(tokio::net::TcpStream),
+}
+
+async fn accept(bound: &Bound) -> io::Result<Stream> {
+    match bound {
+        Bound::Uds(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Uds(stream)),
+        Bound::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+    }
+}
+
+/// The connections of one listener.
+struct Taken {
+    gate: Arc<Gate>,
+    leaving: Leaving,
+    entering: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+impl Taken {
+    fn new(gate: Arc<Gate>, leaving: Leaving) -> Self {
+        let entering = Arc::new(Semaphore::new(MAX_ENTERING));
+        Self { gate, leaving, entering, connections: JoinSet::new() }
+    }
+
+    fn serve<R, W>(&mut self, (read, write): (R, W), arrival: Arrival)
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(entering) = self.entering.clone().try_acquire_owned() else { return };
+        let (gate, mut leaving) = (self.gate.clone(), self.leaving.clone());
+        self.connections.spawn(async move {
+            let mut wire = wire::Wire::new(read, write, gate.room.clone());
+            let entered = tokio::select! {
+                biased;
+                entered = entry::enter(&mut wire, &arrival, &gate) => entered,
+                _ = leaving.wait_for(|leaves| *leaves) => None,
+            };
+            drop(entering);
+            let Some(entered) = entered else { return };
+            let Some(inside) = gate.handlers.door.enter() else { return };
+            connection::serve(wire, entered, &gate, leaving).await;
+            drop(inside);
+            // Whether the daemon is idle may have changed.
+            let _ = gate.handlers.inbox.offer(Message::Look);
+        });
+    }
+
+    async fn let_go(mut self) {
+        let all = async { while self.connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+    }
+}
