@@ -37,7 +37,7 @@ impl Call {
             Some(text) => parsed(text)?,
         };
         let (mut client, _) = context.connect()?;
-        let result = client.call_by_name(&self.method, params)?;
+        let result = client.call_by_name(&self.method, &params)?;
         match context.format {
             Format::Text => {
                 let text = serde_json::to_string_pretty(&result).unwrap_or_default();

@@ -1,3 +1,5 @@
+//! Both envelopes, and what is none.
+
 use serde_json::json;
 
 use super::*;

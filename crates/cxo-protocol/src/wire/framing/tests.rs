@@ -1,3 +1,5 @@
+//! Bytes as they may come.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Both sides of the handshake, and everybody between them.
+
 use super::*;
 
 const KEY: [u8; 32] = [1; 32];

@@ -1,3 +1,5 @@
+//! Signed requests, and what is made to look like one.
+
 use super::*;
 use crate::wire::key::KEY_BYTES;
 

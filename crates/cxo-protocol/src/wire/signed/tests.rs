@@ -1,3 +1,5 @@
+//! Frames, and what becomes of a changed one.
+
 use proptest::prelude::*;
 
 use super::*;
