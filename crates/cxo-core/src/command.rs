@@ -115,7 +115,7 @@ pub enum Command {
     TokensSeen {
         /// The run.
         run: RunId,
-        /// How many.
+        /// How many in the attempt that goes on.
         tokens: u64,
     },
     /// Time has passed.

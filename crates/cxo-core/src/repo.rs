@@ -91,10 +91,7 @@ impl Repo {
                 self.cancel(&run, now, &mut group)?;
             }
             Command::TokensSeen { run, tokens } => {
-                if let Some(exceeded) = self.shared.after_tokens(run, *tokens) {
-                    self.take_shared(vec![exceeded], now, &mut group);
-                    self.cancel(run, now, &mut group)?;
-                }
+                self.see_tokens(run, *tokens, now, &mut group)?;
             }
             Command::Start { run, options, plan } => {
                 if self.runs.contains_key(run) {
@@ -140,6 +137,24 @@ impl Repo {
         self.handle_run(run, &Command::Cancel { run: run.clone() }, now, group)
     }
 
+    /// Stops a submitted task that met its limit. One whose result is being written is as good as
+    /// done, and cannot be stopped.
+    fn see_tokens(
+        &mut self,
+        id: &RunId,
+        of_attempt: u64,
+        now: Timestamp,
+        group: &mut Vec<Fact>,
+    ) -> Result<(), Rejected> {
+        let Some(run) = self.runs.get(id) else { return Ok(()) };
+        let tokens = run.used.total_tokens().saturating_add(of_attempt);
+        let Some(exceeded) = self.shared.after_tokens(id, tokens) else { return Ok(()) };
+        let cancelled = decide::decide(run, &Command::Cancel { run: id.clone() }, now)?;
+        self.take_shared(vec![exceeded], now, group);
+        self.take(id, cancelled, now, group);
+        Ok(())
+    }
+
     fn tick(&mut self, now: Timestamp, group: &mut Vec<Fact>) {
         let due: Vec<RunId> = self
             .runs
@@ -165,7 +180,7 @@ impl Repo {
             for event in events {
                 self.take_one(id, event, now, group);
             }
-            events = self.runs.get(id).map(decide::follow_up).unwrap_or_default();
+            events = self.follow_up(id, now, group);
             // An event that did not fit would be called for again, for ever.
             if events.is_empty() || self.fault.is_some() {
                 break;
@@ -173,6 +188,21 @@ impl Repo {
         }
         let told = self.runs.get(id).map(|run| self.shared.after_run(run)).unwrap_or_default();
         self.take_shared(told, now, group);
+    }
+
+    /// What the run calls for next. No further agent starts on a submitted task whose tokens are
+    /// used up: its run ends instead.
+    fn follow_up(&mut self, id: &RunId, now: Timestamp, group: &mut Vec<Fact>) -> Vec<Event> {
+        let Some(run) = self.runs.get(id) else { return Vec::new() };
+        let next = decide::follow_up(run);
+        if next.iter().any(|event| matches!(event, Event::AttemptStarted { .. }))
+            && let Some(exceeded) = self.shared.after_tokens(id, run.used.total_tokens())
+            && let Ok(cancelled) = decide::decide(run, &Command::Cancel { run: id.clone() }, now)
+        {
+            self.take_shared(vec![exceeded], now, group);
+            return cancelled;
+        }
+        next
     }
 
     fn take_shared(&mut self, decided: Vec<SharedEvent>, now: Timestamp, group: &mut Vec<Fact>) {

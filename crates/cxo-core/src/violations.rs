@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cxo_protocol::{EffectId, RunEnd};
+use cxo_protocol::{AgentId, EffectId, RunEnd};
 
 use crate::landing::Step;
 use crate::limits;
 use crate::repo::Repo;
 use crate::run::{Owner, Phase, Run, TaskIndex};
+use crate::shared::{AGENT_LOST_AFTER_MS, Lock, MAX_AGENTS, MAX_LOCKS, MAX_SESSIONS, Shared};
 use crate::task::{Stage, TaskState};
 
 /// Something that must not be.
@@ -24,7 +25,89 @@ pub struct Violation {
 impl Repo {
     /// Everything about this state that must not be. Empty, always.
     pub fn violations(&self) -> Vec<Violation> {
-        self.runs().flat_map(Run::violations).collect()
+        let mut found: Vec<Violation> = self.runs().flat_map(Run::violations).collect();
+        found.extend(self.shared().violations());
+        for (task, submitted) in self.shared().submitted.iter() {
+            // Of a run that is not held nothing is known but that it is over.
+            let goes_on = self.run(&submitted.run).is_some_and(|run| !run.is_ended());
+            if submitted.end.is_none() && !goes_on {
+                let rule = "a submitted task ends with its run";
+                found.push(Violation { rule, place: task.to_string() });
+            }
+        }
+        found
+    }
+}
+
+impl Shared {
+    /// Everything about what is shared that must not be. Empty, always.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut expect = |holds: bool, rule: &'static str, place: String| {
+            if !holds {
+                found.push(Violation { rule, place });
+            }
+        };
+        self.check_locks(&mut expect);
+        self.check_tokens(&mut expect);
+        let all = || "all".to_owned();
+        let waited: BTreeSet<_> = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| !agent.lost)
+            .map(|(id, agent)| (agent.last_heartbeat.plus_millis(AGENT_LOST_AFTER_MS), id.clone()))
+            .collect();
+        expect(self.agents.by_silence == waited, "every live agent is waited for", all());
+        expect(self.agents.iter().count() <= MAX_AGENTS, "agents are bounded", all());
+        expect(self.sessions.iter().count() <= MAX_SESSIONS, "sessions are bounded", all());
+
+        let open = self.submitted.iter().filter(|(_, task)| task.end.is_none()).count();
+        expect(self.submitted.open() == open, "open submitted tasks are counted", all());
+        let by_run: BTreeMap<_, _> =
+            self.submitted.iter().map(|(id, task)| (task.run.clone(), id.clone())).collect();
+        expect(self.submitted.by_run == by_run, "submitted tasks are found by their run", all());
+        found
+    }
+
+    fn check_locks(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
+        let locks = &self.locks;
+        let all: Vec<&Lock> = locks.iter().collect();
+        for (index, lock) in all.iter().enumerate() {
+            let place = || lock.id.to_string();
+            let open = self.sessions.get(&lock.session).is_some();
+            expect(open, "whoever holds a lock is in a session", place());
+            expect(lock.fence <= locks.last_fence, "no fence is ahead of the last", place());
+            for other in &all[..index] {
+                let apart = other.session == lock.session || !other.on.overlaps(&lock.on);
+                expect(apart, "of two locks that overlap one is held", place());
+                expect(other.fence != lock.fence, "a fence is given once", place());
+            }
+        }
+        let keys: BTreeMap<_, _> = all
+            .iter()
+            .map(|lock| ((lock.on.key().to_owned(), lock.on.kind()), lock.id.clone()))
+            .collect();
+        expect(keys.len() == all.len(), "a session holds a path once", "all".to_owned());
+        expect(locks.by_key == keys, "locks are found by their path", "all".to_owned());
+        let ends: BTreeSet<_> = all.iter().map(|lock| (lock.expires_at, lock.id.clone())).collect();
+        expect(locks.by_expiry == ends, "the end of every lock is waited for", "all".to_owned());
+        expect(all.len() <= MAX_LOCKS, "locks are bounded", "all".to_owned());
+    }
+
+    fn check_tokens(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
+        let (mut used, mut reserved) = (0_u64, 0_u64);
+        for (agent, own) in self.tokens.iter() {
+            used = used.saturating_add(own.used);
+            reserved = reserved.saturating_add(own.reserved);
+            let works = self
+                .submitted
+                .iter()
+                .any(|(task, submitted)| AgentId::from(task) == *agent && submitted.end.is_none());
+            let rule = "tokens are set aside for open tasks only";
+            expect(own.reserved == 0 || works, rule, agent.to_string());
+        }
+        let sums = self.tokens.all.used == used && self.tokens.all.reserved == reserved;
+        expect(sums, "the tokens of all are the sum of each", "all".to_owned());
     }
 }
 

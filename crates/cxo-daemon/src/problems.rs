@@ -124,7 +124,9 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
         SharedRejected::Locked { holder, .. } => problem(Code::Locked)
             .because(format!("the session {holder} holds it"))
             .try_next("cxo lock status"),
-        SharedRejected::NotHeld { .. } => problem(Code::NotHeld).try_next("cxo lock status"),
+        SharedRejected::NotHeld { .. } => problem(Code::NotHeld)
+            .because("its time was up, or it was given back or taken away")
+            .try_next("cxo lock status"),
         SharedRejected::TooMany { .. } => {
             problem(Code::Busy).try_next("end some that are not used")
         }

@@ -302,8 +302,10 @@ impl Reports for ToInbox {
             self.feed.activity(&activity, fresh::now(), shared);
             shared.submitted.limit_of(&activity.run, &shared.tokens)
         });
+        let Some(limit) = limit else { return };
+        let before = self.published.run(&activity.run).map_or(0, |run| run.used.total_tokens());
         // Whoever used what was set aside for it has to stop.
-        if limit.is_some_and(|limit| activity.tokens >= limit) {
+        if before.saturating_add(activity.tokens) >= limit {
             let (run, tokens) = (activity.run, activity.tokens);
             self.inbox.report(cxo_core::Command::TokensSeen { run, tokens });
         }

@@ -142,9 +142,10 @@ impl PathKey {
         &self.0
     }
 
-    /// Whether the file `inner` is below the folder with this key.
+    /// Whether the file `inner` is below the folder with this key. Of a folder whose name is all
+    /// ignored nothing is left, and it is taken for the tree itself.
     pub fn contains(&self, inner: &Self) -> bool {
-        inner.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
+        self.0.is_empty() || inner.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 }
 

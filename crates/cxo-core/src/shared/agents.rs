@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::{AgentId, Principal, SharedEvent, Timestamp};
 
-use super::SharedRejected;
+use super::{SharedRejected, is_same_caller};
 
 /// Registered agents at one time; those that were lost make room for new ones.
 pub const MAX_AGENTS: usize = 1024;
@@ -36,7 +36,7 @@ pub struct Registered {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agents {
     known: BTreeMap<AgentId, Registered>,
-    by_silence: BTreeSet<(Timestamp, AgentId)>,
+    pub(crate) by_silence: BTreeSet<(Timestamp, AgentId)>,
 }
 
 impl Agents {
@@ -52,7 +52,7 @@ impl Agents {
 
     pub(super) fn admits(&self, agent: &AgentId, by: &Principal) -> Result<(), SharedRejected> {
         match self.known.get(agent) {
-            Some(known) if known.by != *by && !known.lost => {
+            Some(known) if !is_same_caller(&known.by, by) && !known.lost => {
                 Err(SharedRejected::AgentTaken { agent: agent.clone() })
             }
             None if self.known.len() >= MAX_AGENTS && self.longest_lost().is_none() => {
@@ -125,3 +125,6 @@ impl Agents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,9 +49,9 @@ pub(super) struct Wish<'a> {
 pub struct Locks {
     held: BTreeMap<LockId, Lock>,
     /// By what is equal for all spellings of a path.
-    by_key: BTreeMap<(String, LockKind), LockId>,
-    by_expiry: BTreeSet<(Timestamp, LockId)>,
-    last_fence: u64,
+    pub(crate) by_key: BTreeMap<(String, LockKind), LockId>,
+    pub(crate) by_expiry: BTreeSet<(Timestamp, LockId)>,
+    pub(crate) last_fence: u64,
 }
 
 /// Whether a path lies below a directory, the directory itself included.
@@ -92,23 +92,32 @@ impl Locks {
         ids.into_iter().filter_map(|id| self.held.get(id))
     }
 
-    /// Whether a session may write a file now, as far as locks go: the lock of its own that covers
-    /// it, or none if it is free. An overlapping lock of somebody else is an error.
+    /// Whether a session may write a file now, as far as locks go: the newest lock of its own that
+    /// covers it, or none if it is free. An overlapping lock of somebody else is an error, and so is
+    /// a fence that is named and is not of such a lock: whoever names one writes under it only.
     pub fn may_write(
         &self,
         session: &SessionId,
         file: &LockPath,
+        fence: Option<u64>,
         now: Timestamp,
     ) -> Result<Option<&Lock>, SharedRejected> {
-        let mut own = None;
+        let mut newest: Option<&Lock> = None;
+        let mut is_under_fence = fence.is_none();
         for lock in self.overlapping(file).filter(|lock| lock.is_held_at(now)) {
-            if lock.session == *session {
-                own = Some(lock);
-            } else {
+            if lock.session != *session {
                 return Err(locked(lock));
             }
+            is_under_fence |= fence == Some(lock.fence);
+            if newest.is_none_or(|newest| newest.fence < lock.fence) {
+                newest = Some(lock);
+            }
         }
-        Ok(own)
+        if is_under_fence {
+            Ok(newest)
+        } else {
+            Err(SharedRejected::NotHeld { session: session.clone() })
+        }
     }
 
     pub(super) fn acquire(
@@ -138,7 +147,8 @@ impl Locks {
             events.push(SharedEvent::LockRenewed { lock, expires_at });
             return Ok(events);
         }
-        if self.held.len() >= MAX_LOCKS {
+        // Every event up to here frees a lock.
+        if self.held.len() - events.len() >= MAX_LOCKS {
             return Err(SharedRejected::TooMany { what: "locks", limit: MAX_LOCKS });
         }
         let fence = self.last_fence + 1;
@@ -195,8 +205,12 @@ impl Locks {
     }
 
     pub(super) fn put(&mut self, lock: Lock) {
+        let key = key_of(&lock.on);
+        if self.held.contains_key(&lock.id) || self.by_key.contains_key(&key) {
+            return;
+        }
         self.last_fence = self.last_fence.max(lock.fence);
-        self.by_key.insert(key_of(&lock.on), lock.id.clone());
+        self.by_key.insert(key, lock.id.clone());
         self.by_expiry.insert((lock.expires_at, lock.id.clone()));
         self.held.insert(lock.id.clone(), lock);
     }
@@ -237,3 +251,6 @@ fn locked(lock: &Lock) -> SharedRejected {
         expires_at: lock.expires_at,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -420,6 +420,12 @@ impl Shared {
     }
 }
 
+/// Whether what belongs to one caller belongs to another: the user's screens act for the user.
+fn is_same_caller(one: &Principal, other: &Principal) -> bool {
+    let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
+    one == other || (is_users(one) && is_users(other))
+}
+
 /// What is submitted, beside the task's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {

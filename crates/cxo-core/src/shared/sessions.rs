@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cxo_protocol::{Principal, SessionId, SharedEvent, Timestamp};
 
-use super::SharedRejected;
+use super::{SharedRejected, is_same_caller};
 
 /// Sessions at one time. Each is a person, a program or a root agent.
 pub const MAX_SESSIONS: usize = 1024;
@@ -39,7 +39,7 @@ impl Sessions {
         self.open.iter()
     }
 
-    /// The session, if it is the caller's. The user's screens act for the user.
+    /// The session, if it is the caller's.
     pub fn owned(
         &self,
         session: &SessionId,
@@ -49,8 +49,7 @@ impl Sessions {
             .open
             .get(session)
             .ok_or_else(|| SharedRejected::NoSession { session: session.clone() })?;
-        let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
-        if found.principal == *principal || (is_users(&found.principal) && is_users(principal)) {
+        if is_same_caller(&found.principal, principal) {
             Ok(found)
         } else {
             Err(SharedRejected::NotYours { session: session.clone() })
@@ -65,7 +64,7 @@ impl Sessions {
         of_connection: bool,
     ) -> Result<Vec<SharedEvent>, SharedRejected> {
         if let Some(open) = self.open.get(session) {
-            let is_the_same = open.principal == *principal && open.tree == tree;
+            let is_the_same = is_same_caller(&open.principal, principal) && open.tree == tree;
             return if is_the_same {
                 Ok(Vec::new())
             } else {
@@ -91,3 +90,6 @@ impl Sessions {
         self.open.remove(id);
     }
 }
+
+#[cfg(test)]
+mod tests;

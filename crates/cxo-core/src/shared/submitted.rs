@@ -28,7 +28,7 @@ pub struct Submitted {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubmittedTasks {
     known: BTreeMap<TaskId, Submitted>,
-    by_run: BTreeMap<RunId, TaskId>,
+    pub(crate) by_run: BTreeMap<RunId, TaskId>,
     open: usize,
 }
 
@@ -39,6 +39,11 @@ pub(super) fn agent_of(task: &TaskId) -> AgentId {
 }
 
 impl SubmittedTasks {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&TaskId, &Submitted)> {
+        self.known.iter()
+    }
+
     /// A submitted task.
     pub fn get(&self, task: &TaskId) -> Option<&Submitted> {
         self.known.get(task)
@@ -83,6 +88,9 @@ impl SubmittedTasks {
     }
 
     pub(super) fn put(&mut self, task: TaskId, submitted: Submitted) {
+        if self.known.contains_key(&task) || self.by_run.contains_key(&submitted.run) {
+            return;
+        }
         self.by_run.insert(submitted.run.clone(), task.clone());
         self.known.insert(task, submitted);
         self.open += 1;
@@ -155,3 +163,6 @@ fn end_of(run: &Run, end: RunEnd) -> SubmittedEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

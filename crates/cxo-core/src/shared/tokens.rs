@@ -42,6 +42,11 @@ fn left(limit: u64, taken: u64) -> Option<u64> {
 }
 
 impl Tokens {
+    /// What each agent used, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&AgentId, Use)> {
+        self.by_agent.iter().map(|(agent, own)| (agent, *own))
+    }
+
     /// What one agent used.
     pub fn of(&self, agent: &AgentId) -> Use {
         self.by_agent.get(agent).copied().unwrap_or_default()
@@ -123,3 +128,6 @@ impl Tokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

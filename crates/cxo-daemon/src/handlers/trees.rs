@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use cxo_core::{Command, SharedCommand};
 use cxo_git::Preimage;
 use cxo_protocol::params::trees::{Encoding, FileContent, FileRead, FileWrite, FileWritten};
-use cxo_protocol::{Case, Code, ContentSha, LockKind, LockPath, Problem, SessionId, TreePath};
+use cxo_protocol::{Code, ContentSha, LockKind, LockPath, Problem, SessionId};
 
 use super::Handlers;
 use super::sessions::OnTree;
@@ -56,11 +56,11 @@ impl Handlers {
                 let files = &open.files;
                 let path =
                     files.resolve(&params.path).map_err(|error| problems::of_file(&error))?;
-                let fence = this.may_write(&of, &path, files.case())?;
-                check_fence(params.fence, fence)?;
+                let on = LockPath::new(LockKind::File, path.clone(), files.case());
+                let is_locked = this.may_write(&of, &on, params.fence)?;
                 let expected = match seen {
                     Some(sha) => Preimage::Is(sha),
-                    None if fence.is_some() => Preimage::Any,
+                    None if is_locked => Preimage::Any,
                     None => Preimage::Absent,
                 };
                 let written = files.write(&path, &bytes, expected);
@@ -72,18 +72,15 @@ impl Handlers {
         Ok(FileWritten { success: true, new_sha: sha.to_string() })
     }
 
-    /// Whether a session may write a file now, as far as locks go: the fence of its own lock, if it
-    /// holds one.
+    /// Whether a session may write a file now, as far as locks go: whether it holds a lock on it.
     fn may_write(
         &self,
         session: &SessionId,
-        path: &TreePath,
-        case: Case,
-    ) -> Result<Option<u64>, Problem> {
-        let on = LockPath::new(LockKind::File, path.clone(), case);
+        file: &LockPath,
+        fence: Option<u64>,
+    ) -> Result<bool, Problem> {
         let may = self.published.shared(|shared| {
-            let own = shared.locks.may_write(session, &on, fresh::now())?;
-            Ok(own.map(|lock| lock.fence))
+            shared.locks.may_write(session, file, fence, fresh::now()).map(|own| own.is_some())
         });
         may.map_err(|rejected| problems::of_shared(&rejected))
     }
@@ -117,15 +114,4 @@ fn sha_of(hex: &str) -> Result<ContentSha, Problem> {
             .because("it is 64 lower-case hexadecimal digits")
             .keeping("nothing was changed")
     })
-}
-
-/// Whoever names a fence writes under that lock or not at all.
-fn check_fence(named: Option<u64>, held: Option<u64>) -> Result<(), Problem> {
-    if named.is_none() || named == held {
-        return Ok(());
-    }
-    Err(Problem::new(Code::NotHeld, "the lock of that fence is not held any more")
-        .because("its time was up, or it was given back or taken away")
-        .keeping("nothing was changed")
-        .try_next("lock.acquire"))
 }

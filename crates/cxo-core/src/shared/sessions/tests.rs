@@ -1,0 +1,87 @@
+//! Tests of sessions.
+
+use cxo_protocol::shared::LockEnd;
+use cxo_protocol::{LockKind, Principal, SharedEvent};
+
+use super::MAX_SESSIONS;
+use crate::shared::tests::{
+    MINUTE, START, Stage, by_agent, end, file, on, released, session, start,
+};
+use crate::shared::{SharedCommand, SharedRejected};
+
+#[test]
+fn a_session_is_taken_up_again_as_it_was() {
+    let mut stage = Stage::with(&["s"]);
+    stage.now = START.plus_millis(MINUTE);
+    assert_eq!(stage.ask(&start("s", &by_agent("s"))), Ok(Vec::new()));
+    let open = stage.shared.sessions.get(&session("s")).unwrap();
+    assert_eq!((open.started_at, open.of_connection), (START, false));
+}
+
+/// [A3.5] A session is one caller's, and works on one tree.
+#[test]
+fn a_session_is_its_own_callers_only() {
+    let mut stage = Stage::with(&["s"]);
+    let taken = Err(SharedRejected::SessionTaken { session: session("s") });
+    assert_eq!(stage.ask(&start("s", &by_agent("t"))), taken);
+    assert_eq!(stage.ask(&start("s", &Principal::User)), taken);
+    let elsewhere = SharedCommand::StartSession {
+        session: session("s"),
+        principal: by_agent("s"),
+        tree: "/other".to_owned(),
+        of_connection: false,
+    };
+    assert_eq!(stage.ask(&elsewhere), taken);
+    let foreign = Err(SharedRejected::NotYours { session: session("s") });
+    assert_eq!(stage.ask(&end("s", &by_agent("t"))), foreign);
+    assert_eq!(stage.ask(&end("s", &Principal::User)), foreign);
+    let missing = Err(SharedRejected::NoSession { session: session("x") });
+    assert_eq!(stage.ask(&end("x", &by_agent("s"))), missing);
+}
+
+#[test]
+fn the_users_screens_act_for_the_user() {
+    let mut stage = Stage::with(&[]);
+    stage.ask(&start("of-user", &Principal::User)).unwrap();
+    stage.ask(&start("of-gui", &Principal::Gui)).unwrap();
+    assert_eq!(stage.ask(&start("of-user", &Principal::Gui)), Ok(Vec::new()));
+    assert!(stage.ask(&end("of-user", &Principal::Gui)).is_ok());
+    assert!(stage.ask(&end("of-gui", &Principal::User)).is_ok());
+}
+
+/// [G11] What a session held is free once it is over, and nothing of anybody else's.
+#[test]
+fn the_locks_of_a_session_end_with_it() {
+    let mut stage = Stage::with(&["s", "t"]);
+    stage.lock("s", file("a")).unwrap();
+    stage.lock("t", file("b")).unwrap();
+    stage.lock("s", on(LockKind::Prefix, "c")).unwrap();
+    let events = stage.ask(&end("s", &by_agent("s"))).unwrap();
+    let ended = SharedEvent::SessionEnded {
+        session: session("s"),
+        why: cxo_protocol::shared::SessionEnd::Asked,
+    };
+    let freed = |fence| released(fence, LockEnd::SessionEnded);
+    assert_eq!(events, [freed(1), freed(3), ended]);
+    assert_eq!(stage.fences("t"), [2]);
+    assert_eq!(
+        stage.lock("s", file("a")),
+        Err(SharedRejected::NoSession { session: session("s") })
+    );
+}
+
+#[test]
+fn there_are_so_many_sessions_and_no_more() {
+    let mut stage = Stage::with(&[]);
+    for number in 0..MAX_SESSIONS {
+        let command = start(&format!("s{number}"), &Principal::User);
+        let events = stage.shared.decide(&command, START).unwrap();
+        stage.shared.evolve(&events[0], START);
+    }
+    stage.take(&[]);
+    let refused = SharedRejected::TooMany { what: "sessions", limit: MAX_SESSIONS };
+    assert_eq!(stage.ask(&start("more", &Principal::User)), Err(refused));
+    assert_eq!(stage.ask(&start("s7", &Principal::User)), Ok(Vec::new()), "those there go on");
+    stage.ask(&end("s7", &Principal::User)).unwrap();
+    assert!(stage.ask(&start("more", &Principal::User)).is_ok());
+}
