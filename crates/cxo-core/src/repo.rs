@@ -287,6 +287,15 @@ impl Repo {
         self.runs.values()
     }
 
+    /// Forgets a run whose log could not be taken in as a whole, with all that it wants.
+    pub fn set_aside(&mut self, id: &RunId) {
+        self.runs.remove(id);
+        self.changes.retain(|change| {
+            let (Change::Start(effect) | Change::Stop(effect)) = change;
+            effect.run() != *id
+        });
+    }
+
     /// Lets go of a run that is over; its log stays. It can be taken in again from there.
     pub fn release(&mut self, id: &RunId) -> Option<Run> {
         if self.runs.get(id).is_some_and(Run::is_ended) { self.runs.remove(id) } else { None }

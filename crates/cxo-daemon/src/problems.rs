@@ -5,6 +5,8 @@ use cxo_git::{FileError, GitError};
 use cxo_protocol::{Code, Principal, Problem};
 use cxo_store::StoreError;
 
+use crate::run_loop::LoadError;
+
 const NOTHING: &str = "nothing was changed";
 
 /// An error of git.
@@ -42,6 +44,17 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
             .keeping("everything that was acknowledged")
             .try_next("df -h ."),
         _ => Problem::new(Code::StateUnusable, said).keeping("the state is as it was"),
+    }
+}
+
+/// What is in the log and cannot be used. The log itself is left as it is.
+pub(crate) fn of_load(error: &LoadError) -> Problem {
+    match error {
+        LoadError::Store(error) => of_store(error),
+        LoadError::Event { .. } => Problem::new(Code::StateUnusable, error.to_string())
+            .because("something else changed state.db, or another release wrote it")
+            .keeping("state.db as it is: copy it before a backup takes its place")
+            .try_next("cxo doctor"),
     }
 }
 

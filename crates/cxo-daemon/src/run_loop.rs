@@ -25,6 +25,8 @@ use crate::{fail_point, fresh, problems};
 
 mod loading;
 
+pub(crate) use loading::LoadError;
+
 /// Commands that are decided as one group.
 const GROUP: usize = 1024;
 
@@ -86,7 +88,7 @@ struct Decided {
 impl RunLoop {
     /// Loads the state, makes what it wants go on, and runs until it is told to stop or there has
     /// been nothing to do for long enough. Answers what is to become of agents.
-    pub(crate) fn run(self, ready: impl FnOnce()) -> Result<AgentsOnStop, StoreError> {
+    pub(crate) fn run(self, ready: impl FnOnce()) -> Result<AgentsOnStop, LoadError> {
         let mut this = Loop {
             repo: Repo::default(),
             projector: Projector::default(),
@@ -242,7 +244,7 @@ impl Loop {
             && !matches!(command, Command::Start { .. })
         {
             // What it wants is started with what the group wants: after the commit.
-            self.load_run(&run).map_err(|error| problems::of_store(&error))?;
+            self.load_run(&run).map_err(|error| problems::of_load(&error))?;
         }
         let decided = self.repo.handle(command, now);
         if let Some(fault) = self.repo.fault() {

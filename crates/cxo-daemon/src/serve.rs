@@ -128,7 +128,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         housekeeping: Housekeeping::start(household).map_err(|error| internal(&error))?,
         idle_exit: idle_exit(&config.server),
     };
-    let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_store(&error));
+    let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_load(&error));
     // Nobody is to find a socket behind which nobody is.
     door.close();
     listener::close(&paths);

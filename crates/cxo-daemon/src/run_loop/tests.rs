@@ -28,6 +28,8 @@ struct Faults {
     appends: AtomicUsize,
     refuse_appends: AtomicUsize,
     refuse_reads: AtomicUsize,
+    /// What is read instead of the second event of `r0`.
+    changed: Mutex<Option<&'static str>>,
 }
 
 /// A store in memory that fails when it is told to.
@@ -48,10 +50,15 @@ fn takes(left: &AtomicUsize) -> bool {
 impl Reader for Flaky {
     fn read(&self, s: &Stream, after: Seq, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         if takes(&self.faults.refuse_reads) {
-            Err(full())
-        } else {
-            self.inner.read(s, after, limit)
+            return Err(full());
         }
+        let mut events = self.inner.read(s, after, limit)?;
+        let changed = *self.faults.changed.lock().unwrap();
+        let is_r0 = matches!(s, Stream::Run(run) if run.as_str() == "r0");
+        if let (true, Some(body), Some(event)) = (is_r0, changed, events.get_mut(1)) {
+            body.clone_into(&mut event.body);
+        }
+        Ok(events)
     }
     fn last_seq(&self) -> Result<Seq, StoreError> {
         if takes(&self.faults.refuse_reads) { Err(full()) } else { self.inner.last_seq() }
@@ -333,6 +340,33 @@ fn nothing_is_decided_on_half_a_state() {
     assert_eq!(problem.code, Code::StateUnusable);
     assert!(world.ask(Command::Cancel { run }).is_ok(), "the state is there again");
     assert_eq!(world.kinds("r0").first().map(String::as_str), Some("run.started"));
+}
+
+/// [G28] [G30] An event that is no event, and one that does not fit, are told with their run and
+/// place; nothing of their run is used, and other runs go on.
+#[test]
+fn a_run_with_an_unreadable_event_is_refused_by_name() {
+    for changed in ["{}", "no event", r#"{"kind":"plan.approved"}"#] {
+        let mut world = World::new();
+        world.go();
+        world.ask(start("r0")).unwrap();
+        world.ask(start("r1")).unwrap();
+        let base = EffectId::new("r0.prepare1").unwrap();
+        world.ask(prepared(&base)).unwrap();
+        let stored = world.kinds("r0");
+        *world.faults.changed.lock().unwrap() = Some(changed);
+        world.faults.refuse_appends.store(1, Ordering::SeqCst);
+        assert_eq!(world.ask(start("r2")).unwrap_err().code, Code::DiskFull);
+        let cancel = |run| Command::Cancel { run: RunId::new(run).unwrap() };
+        let problem = world.ask(cancel("r0")).unwrap_err();
+        assert_eq!(problem.code, Code::StateUnusable);
+        assert!(problem.message.starts_with("event 3 of r0 "), "{problem:?}");
+        assert_eq!(problem.next, ["cxo doctor"]);
+        assert_eq!(world.kinds("r0"), stored, "nothing was written over");
+        world.ask(cancel("r1")).unwrap();
+        *world.faults.changed.lock().unwrap() = None;
+        world.ask(cancel("r0")).unwrap();
+    }
 }
 
 /// [G25] More than the queue takes is refused at once, by name and with what to do.

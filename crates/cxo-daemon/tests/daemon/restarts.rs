@@ -1,7 +1,7 @@
 //! Daemon and supervisor end in every way while agents work.
 
 use cxo_protocol::methods::method;
-use cxo_protocol::params::{AgentsOnStop, DaemonStop};
+use cxo_protocol::params::{AgentsOnStop, DaemonStop, StatusQuery};
 use cxo_protocol::view::{RunView, RunWord};
 use cxo_protocol::{Event, Role};
 use rustix::process::{Pid, Signal, kill_process};
@@ -166,4 +166,37 @@ fn a_lost_resolver_is_followed_by_another() {
     let view = world.see(&run);
     assert_eq!(view.state, RunWord::Done, "{view:?}");
     world.check(&view);
+}
+
+/// [G28] [G30] A stored event that something else has changed: its run is refused by name, its
+/// rows are left as they are, and other runs are there and can be started.
+#[test]
+fn a_changed_row_costs_its_own_run_only() {
+    let mut world = World::new("[run]\nchecks = [\"test -e README.md\"]\n");
+    world.script("a", "echo a > a.txt\n");
+    world.start();
+    let [damaged, whole] = [(); 2].map(|()| {
+        let run = world.run(vec![task("a", &[])]);
+        world.until_ended(&run);
+        run
+    });
+    world.signal(Signal::TERM);
+    world.until_gone();
+    let db = rusqlite::Connection::open(world.state().join("state.db")).unwrap();
+    let change = "UPDATE events SET body = replace(body, 'Task a', 'Task z') WHERE run = ?1";
+    assert!(db.execute(change, [damaged.as_str()]).unwrap() > 0);
+    let bodies = || -> String {
+        let all = "SELECT group_concat(body) FROM events WHERE run = ?1";
+        db.query_row(all, [damaged.as_str()], |row| row.get(0)).unwrap()
+    };
+    let before = bodies();
+    world.start();
+    let query = StatusQuery { run: Some(damaged.to_string()), ..StatusQuery::default() };
+    let refused = world.client().call::<method::RunStatus>(&query).unwrap_err().to_string();
+    assert!(refused.contains(&format!("of {damaged} cannot be taken in")), "{refused}");
+    assert!(refused.contains("its checksum does not match"), "{refused}");
+    assert_eq!(world.see(&whole).state, RunWord::Done);
+    let new = world.run(vec![task("a", &[])]);
+    assert_eq!(world.until_ended(&new).state, RunWord::Done);
+    assert_eq!(bodies(), before);
 }
