@@ -86,6 +86,8 @@ pub(crate) enum Verb {
     Cancel(verbs::cancel::Cancel),
     Recover(verbs::recover::Recover),
     Receipts(verbs::receipts::Receipts),
+    Lock(verbs::lock::Lock),
+    Budget(verbs::budget::Budget),
     Call(verbs::call::Call),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
@@ -98,9 +100,11 @@ pub(crate) enum Verb {
 /// The verbs as people meet them: enough to begin with, then the rest by what it is for.
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("To begin with", &["init", "doctor", "plan", "run", "status"]),
-    ("A run under way", &["wait", "logs", "diff", "task", "resume", "cancel"]),
-    ("Afterwards", &["receipts", "recover"]),
-    ("Other programs", &["call"]),
+    (
+        "A run under way, and after it",
+        &["wait", "logs", "diff", "task", "resume", "cancel", "receipts", "recover"],
+    ),
+    ("Working through the server", &["lock", "budget", "call"]),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
 
@@ -113,7 +117,8 @@ pub(crate) fn command() -> clap::Command {
 
 fn help(command: &clap::Command) -> String {
     let mut text = String::from(
-        "cxo: one goal, many coding agents, one verified branch\n\nUsage: cxo [OPTIONS] VERB\n",
+        "cxo: one goal, many coding agents, one verified branch\n\n\
+         Usage: cxo [OPTIONS] VERB      More on a verb: cxo VERB --help\n",
     );
     for (heading, verbs) in GROUPS {
         let _ = writeln!(text, "\n{heading}");
@@ -131,6 +136,5 @@ fn help(command: &clap::Command) -> String {
         let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  --{:<15} {about}", format!("{long}{value}"));
     }
-    text.push_str("\nMore on a verb: cxo VERB --help\n");
     text
 }

@@ -234,6 +234,8 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Cancel(verb) => verb.run(context),
         Verb::Recover(verb) => verb.run(context),
         Verb::Receipts(verb) => verb.run(context),
+        Verb::Lock(verb) => verb.run(context),
+        Verb::Budget(crate::verbs::budget::Budget {}) => crate::verbs::budget::run(context),
         Verb::Call(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),

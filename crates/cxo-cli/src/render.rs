@@ -6,6 +6,7 @@ pub(crate) mod live;
 pub(crate) mod plan;
 pub(crate) mod problem;
 pub(crate) mod reports;
+pub(crate) mod shared;
 pub(crate) mod status;
 pub(crate) mod summary;
 

@@ -1,5 +1,6 @@
 //! The verbs: one file each, in which the doc comment is the help, then the arguments, then `run`.
 
+pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod completions;
@@ -10,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod plan;

@@ -56,3 +56,106 @@ fn names_of_methods_are_completed() {
         assert!(script.contains("lock.acquire"), "{shell}");
     }
 }
+
+/// [A3.5] A lock of the command line belongs to a session that outlives the command.
+#[test]
+fn a_lock_is_taken_for_a_session_by_name() {
+    let place = daemon(|method, _| match method {
+        "session.start" => Do::Answer(json!({"success": true})),
+        "lock.acquire" => {
+            Do::Answer(json!({"success": true, "lock_id": "k3", "fence": 3, "expires_at": 600_000}))
+        }
+        other => Do::Refuse(Problem::new(Code::NoSuchMethod, other)),
+    });
+    let top = place.folder.path().canonicalize().unwrap();
+    let repo = top.to_str().unwrap();
+    let take = |args: &[&str]| place.cxo(&[&["--repo", repo, "lock", "acquire"], args].concat());
+    let done = take(&["src/../a.rs"]);
+    assert_eq!(done.exit, Exit::Ok);
+    assert!(done.stdout.starts_with("✔ a.rs  k3  fence 3  until "), "{}", done.stdout);
+    assert_eq!(done.stderr, format!("session cli works on {repo}\n"));
+    let args = [".", "--prefix", "--ttl", "2h", "--wait", "30s", "--force", "--session", "me"];
+    assert!(take(&args).stdout.starts_with("✔ **  k3"));
+    assert_eq!(
+        place.called("session.start"),
+        [json!({"session_id": "cli", "cwd": repo}), json!({"session_id": "me", "cwd": repo})]
+    );
+    assert_eq!(
+        place.called("lock.acquire"),
+        [
+            json!({"path": "a.rs", "kind": "file", "force": false, "ttl_seconds": 600,
+                "wait_ms": 0, "session_id": "cli"}),
+            json!({"path": ".", "kind": "prefix", "force": true, "ttl_seconds": 7200,
+                "wait_ms": 30_000, "session_id": "me"}),
+        ]
+    );
+    let done = take(&["../outside"]);
+    assert_eq!(done.exit, Exit::Usage);
+    assert!(done.stderr.contains("why: ../outside is not in"), "{}", done.stderr);
+}
+
+#[test]
+fn a_lock_is_given_back_by_path_or_by_id() {
+    let place = daemon(|_, _| Do::Answer(json!({"success": true})));
+    let top = place.folder.path().canonicalize().unwrap();
+    let repo = ["--repo", top.to_str().unwrap(), "lock", "release"];
+    let give = |args: &[&str]| place.cxo(&[&repo, args].concat());
+    assert_eq!(give(&["a.rs"]).stdout, "released a.rs\n");
+    assert_eq!(give(&["--id", "k3", "--session", "me"]).stdout, "released k3\n");
+    let params = [
+        json!({"path": "a.rs", "session_id": "cli"}),
+        json!({"lock_id": "k3", "session_id": "me"}),
+    ];
+    assert_eq!(place.called("lock.release"), params);
+    for args in [&[][..], &["a.rs", "--id", "k3"]] {
+        assert_eq!(give(args).exit, Exit::Usage);
+    }
+}
+
+#[test]
+fn locks_are_shown_with_who_has_them() {
+    let times = json!({"acquired_at": 0, "fence": 3, "expires_at": 600_000});
+    let lock = json!({"lock_id": "k3", "path": "src", "kind": "prefix", "holder": "cli"});
+    let with_times = |mut lock: Value| {
+        lock.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+        lock
+    };
+    let all = json!({"locked": true, "locks": [with_times(lock)]});
+    let one = with_times(json!({"locked": true, "holder": "cli"}));
+    let place = daemon(move |_, params| match params["path"].as_str() {
+        None => Do::Answer(all.clone()),
+        Some("src/a.rs") => Do::Answer(one.clone()),
+        Some(_) => Do::Answer(json!({"locked": false})),
+    });
+    let top = place.folder.path().canonicalize().unwrap();
+    let repo = ["--repo", top.to_str().unwrap(), "lock", "status"];
+    let of = |path: &[&str]| place.cxo(&[&repo[..], path].concat()).stdout;
+    assert_eq!(of(&[]).lines().count(), 2);
+    assert!(of(&["src/a.rs"]).starts_with("src/a.rs  held by cli  since "));
+    assert_eq!(of(&["b.rs"]), "b.rs  free\n");
+    let empty = daemon(|_, _| Do::Answer(json!({"locked": false, "locks": []})));
+    let done = empty.cxo(&["lock", "status"]);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", "nothing is locked\n"));
+}
+
+/// [A6.3]
+#[test]
+fn the_budget_says_what_is_used_and_by_whom() {
+    let agent = |name: &str, status: &str, tokens: u64| {
+        json!({"agent_id": name, "agent_type": "codex", "status": status, "last_heartbeat": 0,
+            "tokens_used": tokens})
+    };
+    let agents =
+        json!({"agents": [agent("one", "active", 61_000), agent("second", "lost", 20_000)]});
+    let place = daemon(move |method, _| match method {
+        "tokens.getBudget" => Do::Answer(json!({"total_budget": 100_000, "used": 81_000,
+            "reserved": 2_000, "remaining": 17_000, "warning_threshold": 80_000,
+            "per_agent_limit": 0})),
+        _ => Do::Answer(agents.clone()),
+    });
+    insta::assert_snapshot!(said(&place.cxo(&["budget"])));
+    let document: Value =
+        serde_json::from_str(&place.cxo(&["budget", "--format", "json"]).stdout).unwrap();
+    assert_eq!((&document["v"], &document["remaining"]), (&json!(1), &json!(17_000)));
+    assert_eq!(document["agents"][1]["tokens_used"], 20_000);
+}

@@ -30,3 +30,43 @@ fn methods_are_called_by_name() {
     world.user_worked();
     world.check_unlanded();
 }
+
+/// [A3.5] [A7.3] A lock of the command line outlives the command that took it, keeps others out
+/// until it is given back, and is named from wherever one stands.
+#[test]
+fn a_lock_stays_after_the_command_and_keeps_others_out() {
+    let world = world();
+    let inside = world.repo().join("src");
+    let inside = inside.to_str().unwrap();
+    let took = world.cxo(&["lock", "acquire", "a.txt", "--repo", inside]);
+    assert_eq!(took.code, 0);
+    assert!(took.stdout.contains("src/a.txt") && took.stderr.contains("session cli"));
+    let others = ["lock", "acquire", "src", "--prefix", "--session", "other"];
+    let refused = world.cxo(&others);
+    assert_eq!(refused.code, 75);
+    assert!(refused.stderr.contains("locked by cli"), "{}", refused.stderr);
+    let status = world.json(&["lock", "status", "src/a.txt"]);
+    assert_eq!((&status["locked"], &status["holder"]), (&json!(true), &json!("cli")));
+    assert_eq!(world.cxo(&["lock", "release", "src/a.txt"]).stdout, "released src/a.txt\n");
+    assert_eq!(world.cxo(&others).code, 0);
+    let held = world.json(&["lock", "status"])["locks"][0].clone();
+    assert_eq!((&held["path"], &held["kind"]), (&json!("src"), &json!("prefix")));
+    let id = held["lock_id"].as_str().unwrap();
+    assert_eq!(world.cxo(&["lock", "release", "--id", id, "--session", "other"]).code, 0);
+    assert_eq!(world.json(&["lock", "status"])["locked"], false);
+    world.check_unlanded();
+}
+
+/// [A6.3] What a registered agent reports is on the budget.
+#[test]
+fn tokens_that_an_agent_reports_are_on_the_budget() {
+    let world = world();
+    world.json(&["call", "agent.register", r#"{"agent_id": "one", "agent_type": "codex"}"#]);
+    world.json(&["call", "tokens.reportUsage", r#"{"agent_id": "one", "tokens_used": 1200}"#]);
+    let budget = world.json(&["budget"]);
+    assert_eq!((&budget["used"], &budget["remaining"]), (&json!(1200), &json!(98_800)));
+    assert_eq!(budget["agents"][0]["tokens_used"], 1200);
+    let said = world.cxo(&["budget"]);
+    assert!(said.stdout.contains("per agent  20000\n"), "{}", said.stdout);
+    world.check_unlanded();
+}
