@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use cxo_git::{
-    CommitScope, DiffSpec, GitError, Mode, Repository, SessionCommit, SessionTree, SessionTreeError,
+    CommitScope, DiffSpec, GitError, GitProgram, Mode, Repository, SessionCommit, SessionTree,
+    SessionTreeError,
 };
 use cxo_protocol::{CommitId, TreePath};
 
@@ -220,6 +221,56 @@ fn foreign_and_swapped_trees_are_refused() {
     fs::remove_file(linked.join(".git")).unwrap();
     symlink(&evil, linked.join(".git")).unwrap();
     assert!(matches!(open(&linked), SessionTreeError::Swapped { .. }));
+}
+
+/// A tree whose git does something of its own, once, right before it writes a commit.
+fn tree_with_meddler(world: &World, meddling: &str) -> SessionTree {
+    let bin = world.path("bin");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *'hash-object -t commit'*)\n\
+         mkdir '{0}/once' 2>/dev/null && (cd '{1}' && env -i PATH=\"$PATH\" HOME=/dev/null {meddling}) >/dev/null 2>&1;;\n\
+         esac\nexec git \"$@\"\n",
+        bin.display(),
+        world.root().display(),
+    );
+    write_program(&bin.join("git"), &script);
+    let program = GitProgram::find_in(bin.as_os_str()).unwrap();
+    let user = Repository::discover_with(program, world.root()).unwrap();
+    SessionTree::open(&user, world.root(), &world.path("own")).unwrap()
+}
+
+/// A branch or an index that somebody changed while a commit was made is left as it is, the commit
+/// is refused by name, and the next one succeeds.
+#[test]
+fn a_commit_overwrites_nobody() {
+    for (meddling, is_named) in [
+        (
+            "git -c user.name=B -c user.email=b@localhost commit -q --allow-empty -m theirs",
+            (|error| matches!(error, SessionTreeError::Git(GitError::Moved { .. })))
+                as fn(&SessionTreeError) -> bool,
+        ),
+        ("git add src/b.txt", |error| matches!(error, SessionTreeError::IndexChanged)),
+        ("touch .git/index.lock", |error| matches!(error, SessionTreeError::IndexLocked { .. })),
+    ] {
+        let world = World::new();
+        let root = world.root();
+        write(root, "src/b.txt", "staged by somebody\n");
+        write(root, "top.txt", "ours\n");
+        let tree = tree_with_meddler(&world, meddling);
+        let refused = tree.commit(&spec(paths(&["top.txt"]))).unwrap_err();
+        assert!(is_named(&refused), "{meddling}: {refused:?}");
+        drop(fs::remove_file(root.join(".git/index.lock")));
+        let staged = if meddling.starts_with("git add") { "M  src/b.txt" } else { " M src/b.txt" };
+        assert_eq!(
+            git(root, &["status", "--porcelain"]),
+            format!("{staged}\n M top.txt"),
+            "{meddling}"
+        );
+        let theirs = git(root, &["rev-parse", "HEAD"]);
+        tree.commit(&spec(paths(&["top.txt"]))).unwrap();
+        assert_eq!(git(root, &["rev-parse", "HEAD^"]), theirs);
+        assert_eq!(git(root, &["status", "--porcelain"]), staged, "{meddling}");
+    }
 }
 
 /// What a patch is applied to.
