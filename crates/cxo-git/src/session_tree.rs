@@ -207,9 +207,11 @@ fn linked_git_dir(repository: &Repository, root: &Path) -> Result<PathBuf, Sessi
     let not_ours = || SessionTreeError::NotOfRepository { path: root.to_owned() };
     let link = root.join(".git");
     let listed = fs::read_dir(repository.common_dir().join("worktrees")).map_err(|_| not_ours())?;
+    // It may be written from the git directory on.
     let of_root = |git_dir: &PathBuf| {
-        fs::read_to_string(git_dir.join("gitdir"))
-            .is_ok_and(|text| Path::new(text.trim_end()) == link)
+        let said = fs::read_to_string(git_dir.join("gitdir")).unwrap_or_default();
+        let tree = git_dir.join(said.trim_end());
+        tree.parent().and_then(|tree| fs::canonicalize(tree).ok()).is_some_and(|tree| tree == root)
     };
     let git_dir = listed.flatten().map(|entry| entry.path()).find(of_root).ok_or_else(not_ours)?;
     let said = fs::symlink_metadata(&link)

@@ -215,6 +215,9 @@ fn foreign_and_swapped_trees_are_refused() {
     };
     assert!(matches!(open(&world.path("evil")), SessionTreeError::NotOfRepository { .. }));
     assert!(matches!(open(&world.root().join("src")), SessionTreeError::NotOfRepository { .. }));
+    let known = world.root().join(".git/worktrees/linked/gitdir");
+    fs::write(known, "../../../../linked/.git\n").unwrap();
+    SessionTree::open(&world.user, &linked, &world.path("own")).unwrap();
     let evil = world.path("evil/.git");
     fs::write(linked.join(".git"), format!("gitdir: {}\n", evil.display())).unwrap();
     assert!(matches!(open(&linked), SessionTreeError::Swapped { .. }));
