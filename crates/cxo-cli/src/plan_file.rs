@@ -8,11 +8,11 @@ use std::path::Path;
 
 use cxo_protocol::{Code, Plan, Problem, TaskId};
 
-/// The largest plan file: 10 000 tasks with long descriptions fit, and so does the request.
-const MAX_PLAN_BYTES: u64 = 15 << 20;
+/// The largest plan file: a request holds no more.
+const MAX_PLAN_BYTES: u64 = 1 << 20;
 
 /// The longest goal. A prompt of that size is more than any model reads.
-const MAX_GOAL_BYTES: u64 = 1 << 20;
+const MAX_GOAL_BYTES: u64 = 512 << 10;
 
 /// Reads a plan file.
 pub(crate) fn read(path: &Path) -> Result<Plan, Problem> {
@@ -120,7 +120,7 @@ pub(crate) fn goal(given: &str, input: impl Read) -> Result<String, Problem> {
             .keeping("nothing was started")
             .try_next("cxo run 'what is to be done'")
     };
-    let limit = format!("the goal is longer than {} MiB", MAX_GOAL_BYTES >> 20);
+    let limit = format!("the goal is longer than {} KiB", MAX_GOAL_BYTES >> 10);
     let goal = if given == "-" {
         limited(input, MAX_GOAL_BYTES)
             .map_err(|error| bad(format!("the goal cannot be read from stdin: {error}")))?

@@ -122,7 +122,7 @@ codes! {
     BadPlan = "CX1301", Usage, Unprocessable;
     /// The plan file cannot be read, or is not JSON.
     BadPlanFile = "CX1302", Usage, Unprocessable;
-    /// There is no goal, or it is longer than 1 MiB.
+    /// There is no goal, or it is longer than 512 KiB.
     BadGoal = "CX1303", Usage, TooLarge;
     /// There is no run of that name.
     NoSuchRun = "CX1401", Usage, NotFound;

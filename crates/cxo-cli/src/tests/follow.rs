@@ -132,14 +132,14 @@ fn detached_the_answer_is_the_id_alone() {
 }
 
 #[test]
-fn a_goal_of_a_mebibyte_is_sent_and_one_byte_more_is_refused() {
+fn a_goal_of_half_a_mebibyte_is_sent_and_one_byte_more_is_refused() {
     let place = run_to(done_unchecked(), vec![ended(RunEnd::Done)]);
-    let input = vec![b'x'; 1 << 20];
+    let input = vec![b'x'; 512 << 10];
     let args = ["run", "-", "--yes", "--format", "json"];
     let done = place.run(&Command { args: &args, input: &input, most: usize::MAX });
     assert_eq!(done.exit, Exit::Ok, "{}", done.stderr);
-    assert_eq!(place.called("run.start")[0]["goal"].as_str().map(str::len), Some(1 << 20));
-    let input = vec![b'x'; (1 << 20) + 1];
+    assert_eq!(place.called("run.start")[0]["goal"].as_str().map(str::len), Some(512 << 10));
+    let input = vec![b'x'; (512 << 10) + 1];
     let done = place.run(&Command { args: &args, input: &input, most: usize::MAX });
     assert_eq!(done.exit, Exit::Usage);
     assert!(done.stderr.contains("error[CX1303]"), "{}", done.stderr);

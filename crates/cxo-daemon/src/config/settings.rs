@@ -204,9 +204,6 @@ pub struct ServerConfig {
     /// Lets every process of the same user in on the Unix socket, without the handshake. Agents
     /// that are not confined are such processes.
     pub peer_uid_is_enough: bool,
-    /// A directory of the work tree in which links to socket, port file and key are put for older
-    /// clients: `.codex`.
-    pub compat_dir: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -217,7 +214,6 @@ impl Default for ServerConfig {
             queue_capacity: 1024,
             idle_exit: TimeSpan::minutes(15),
             peer_uid_is_enough: false,
-            compat_dir: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::effects::Frozen;
 use crate::{fresh, paths, problems};
 
 /// The longest goal.
-const MAX_GOAL_BYTES: usize = 1 << 20;
+const MAX_GOAL_BYTES: usize = 512 << 10;
 
 /// What was found out before a run starts.
 struct Ready {
@@ -167,7 +167,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
 fn check_goal(params: &StartRun) -> Result<(), Problem> {
     let bad = |message: String| Problem::new(Code::BadGoal, message).keeping("nothing was started");
     if params.goal.len() > MAX_GOAL_BYTES {
-        let message = format!("the goal has {} bytes; at most 1 MiB is taken", params.goal.len());
+        let message = format!("the goal has {} bytes; at most 512 KiB is taken", params.goal.len());
         return Err(bad(message).try_next("put the long part into a file of the repository"));
     }
     if params.goal.trim().is_empty() && params.plan.is_none() {

@@ -10,6 +10,7 @@
 
 mod checks;
 mod faults;
+mod hostile;
 mod requests;
 mod restarts;
 mod signed;

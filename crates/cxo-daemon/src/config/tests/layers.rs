@@ -39,7 +39,6 @@ fn without_any_source_the_defaults_hold() {
     run.timeouts.attempt = "1h" (default)
     run.timeouts.check = "30m" (default)
     run.timeouts.silence = "20m" (default)
-    server.compat_dir = null (default)
     server.idle_exit = "15m" (default)
     server.peer_uid_is_enough = false (default)
     server.queue_capacity = 1024 (default)
