@@ -135,6 +135,7 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
         }
         SharedRejected::NotYours { .. } | SharedRejected::ForceDenied => problem(Code::Forbidden),
         SharedRejected::Locked { holder, .. } => problem(Code::Locked)
+            .held_by(holder.to_string())
             .because(format!("the session {holder} holds it"))
             .try_next("cxo lock status"),
         SharedRejected::NotHeld { .. } => problem(Code::NotHeld)
