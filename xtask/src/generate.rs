@@ -7,6 +7,7 @@ mod crates;
 mod methods;
 mod schemas;
 mod shape;
+mod typescript;
 
 use std::path::Path;
 
@@ -25,6 +26,10 @@ pub(crate) struct Page {
 /// Every generated file. A schema or a reference page is one more row, whose function calls the
 /// crate that knows the facts.
 pub(crate) const PAGES: &[Page] = &[
+    Page { path: "clients/typescript/src/generated/errors.ts", text: |_| typescript::errors() },
+    Page { path: "clients/typescript/src/generated/methods.ts", text: |_| typescript::methods() },
+    Page { path: "clients/typescript/src/generated/topics.ts", text: |_| typescript::topics() },
+    Page { path: "clients/typescript/src/generated/types.ts", text: |_| typescript::types() },
     Page { path: "docs/crates.md", text: crates::page },
     Page { path: "docs/reference/cli.md", text: |_| Ok(cxo_cli::reference()) },
     Page { path: "docs/reference/config.md", text: |_| Ok(catalogue::configuration()) },
