@@ -88,6 +88,7 @@ pub(crate) enum Verb {
     Receipts(verbs::receipts::Receipts),
     Lock(verbs::lock::Lock),
     Budget(verbs::budget::Budget),
+    Events(verbs::events::Events),
     Call(verbs::call::Call),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
@@ -104,7 +105,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "A run under way, and after it",
         &["wait", "logs", "diff", "task", "resume", "cancel", "receipts", "recover"],
     ),
-    ("Working through the server", &["lock", "budget", "call"]),
+    ("Working through the server", &["lock", "budget", "events", "call"]),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
 

@@ -236,6 +236,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Receipts(verb) => verb.run(context),
         Verb::Lock(verb) => verb.run(context),
         Verb::Budget(crate::verbs::budget::Budget {}) => crate::verbs::budget::run(context),
+        Verb::Events(verb) => verb.run(context),
         Verb::Call(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),

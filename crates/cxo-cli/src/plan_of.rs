@@ -28,7 +28,7 @@ pub(crate) fn newest(mut client: Client, run: &RunId) -> Result<Arc<Plan>, Probl
             Some(Pushed::Gap(seq)) => {
                 client.subscribe(&EventsSubscribe { run: None, since: Some(seq) })?;
             }
-            Some(Pushed::Activity(_)) => {}
+            Some(Pushed::Activity(_) | Pushed::Topic(_) | Pushed::CaughtUp(_)) => {}
             None => break,
         }
     }

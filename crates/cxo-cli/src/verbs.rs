@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod key;

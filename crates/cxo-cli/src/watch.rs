@@ -251,7 +251,9 @@ impl Watch<'_, '_> {
                 }
                 return Ok(Some(Exit::Interrupted));
             }
-            News::Pushed(Pushed::Gap(_)) | News::Grown | News::Deadline => {}
+            News::Pushed(Pushed::Gap(_) | Pushed::Topic(_) | Pushed::CaughtUp(_))
+            | News::Grown
+            | News::Deadline => {}
         }
         Ok(None)
     }

@@ -157,9 +157,11 @@ impl Feed {
     }
 
     /// Adds topics to a set that is subscribed to; they count after the position that is returned.
-    pub(crate) fn widen(&self, topics: &Topics, more: &[String]) -> u64 {
+    /// Nothing is pushed before `done` has heard of that position.
+    pub(crate) fn widen(&self, topics: &Topics, more: &[String], done: impl FnOnce(u64)) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         topics.add(more);
+        done(state.seq);
         state.seq
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum Sent {
     Event(Pushed),
     /// Events after this position were not sent.
     Gap(u64),
+    /// Everything up to this position that was asked for was sent.
+    CaughtUp(u64),
 }
 
 /// Where events come from.
@@ -91,14 +93,20 @@ impl Sources {
 impl TopicsHandle {
     /// Wants these topics too, after a position or from now on; answers where the log is.
     pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> u64 {
-        let seq = self.feed.widen(&self.topics, topics);
-        if let Some(since) = since.filter(|since| *since < seq) {
-            let only = Arc::new(Topics::default());
-            only.add(topics);
-            let wants = Wants::Topics(only);
-            let _ = self.missed.send(Missed { wants, since, upto: seq });
-        }
-        seq
+        self.feed.widen(&self.topics, topics, |seq| {
+            // Before anything later can be pushed: what was missed comes first.
+            if let Some(since) = since {
+                let only = Arc::new(Topics::default());
+                only.add(topics);
+                let wants = Wants::Topics(only);
+                let _ = self.missed.send(Missed { wants, since, upto: seq });
+            }
+        })
+    }
+
+    /// Whether the subscription goes on. It ends at a gap.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.missed.is_closed()
     }
 
     /// Wants these topics no more.
@@ -130,12 +138,15 @@ impl Subscription {
                 return;
             }
         }
-        // The queue was closed from the other side: this subscriber was too slow.
+        // The queue was closed from the other side: this subscriber was too slow. Whoever hears of
+        // the gap and subscribes again begins a new subscription.
+        self.missed.close();
         let _ = out.send(Sent::Gap(last)).await;
     }
 
-    async fn catch_up(&self, missed: Missed, out: &mpsc::Sender<Sent>) -> bool {
+    async fn catch_up(&mut self, missed: Missed, out: &mpsc::Sender<Sent>) -> bool {
         let mut last = missed.since;
+        let told = matches!(missed.wants, Wants::Topics(_)).then_some(missed.upto);
         let (found, mut read) = mpsc::channel(WAITING);
         let sources = self.sources.clone();
         let reading = tokio::task::spawn_blocking(move || {
@@ -149,8 +160,12 @@ impl Subscription {
             }
         }
         if matches!(reading.await, Ok(Ok(()))) {
-            return true;
+            return match told {
+                Some(seq) => out.send(Sent::CaughtUp(seq)).await.is_ok(),
+                None => true,
+            };
         }
+        self.missed.close();
         let _ = out.send(Sent::Gap(last)).await;
         false
     }

@@ -16,6 +16,7 @@ use crate::address::{Address, Way};
 use crate::key_file::{self, KeyFileError};
 use crate::methods::{Method, method};
 use crate::params::{EventsSubscribe, Subscribed};
+use crate::topic::TopicEvent;
 use crate::wire::envelope::{Incoming, Outgoing};
 use crate::wire::handshake::{Challenge, Credential, Greeted, Opened, Shake};
 use crate::wire::signed::SIGNATURE_BYTES;
@@ -53,6 +54,10 @@ pub enum Pushed {
     Activity(Activity),
     /// Events are missing after this position: subscribe again from there.
     Gap(u64),
+    /// An event of a topic.
+    Topic(Box<TopicEvent>),
+    /// Every event of the topics up to this position was sent.
+    CaughtUp(u64),
 }
 
 /// Why a call has no answer.
@@ -188,14 +193,19 @@ impl Client {
     /// Calls a method and waits for its answer.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Reply, CallError> {
         let params = serde_json::to_value(params).map_err(invalid)?;
-        let result = self.call_by_name(M::ROW.name, &params)?;
+        let result = self.call_by_name(M::ROW.name, &params, None)?;
         serde_json::from_value(result).map_err(invalid)
     }
 
-    /// Calls a method by its name on the wire.
-    pub fn call_by_name(&mut self, method: &str, params: &Value) -> Result<Value, CallError> {
+    /// Calls a method by its name on the wire. The same call with the same key has its effect once.
+    pub fn call_by_name(
+        &mut self,
+        method: &str,
+        params: &Value,
+        idem_key: Option<&str>,
+    ) -> Result<Value, CallError> {
         self.last_id += 1;
-        let call = Outgoing { id: self.last_id, idem_key: None, method, params };
+        let call = Outgoing { id: self.last_id, idem_key, method, params };
         let id = CallId::Number(call.id);
         let body = Envelope::JsonRpc.request(&call).map_err(invalid)?;
         if body.len() + SIGNATURE_BYTES > MAX_REQUEST_BYTES {
@@ -326,10 +336,14 @@ fn pushed(incoming: &Incoming<'_>) -> Result<Option<Pushed>, CallError> {
     Ok(match method.as_str() {
         "event" => Some(Pushed::Event(serde_json::from_str(params).map_err(invalid)?)),
         "activity" => Some(Pushed::Activity(serde_json::from_str(params).map_err(invalid)?)),
-        "gap" => {
-            let value: Value = serde_json::from_str(params).map_err(invalid)?;
-            Some(Pushed::Gap(value.get("seq").and_then(Value::as_u64).unwrap_or_default()))
-        }
+        "gap" => Some(Pushed::Gap(position(params)?)),
+        "pubsub.event" => Some(Pushed::Topic(serde_json::from_str(params).map_err(invalid)?)),
+        "pubsub.caughtUp" => Some(Pushed::CaughtUp(position(params)?)),
         _ => None,
     })
+}
+
+fn position(params: &str) -> Result<u64, CallError> {
+    let value: Value = serde_json::from_str(params).map_err(invalid)?;
+    Ok(value.get("seq").and_then(Value::as_u64).unwrap_or_default())
 }

@@ -1,15 +1,16 @@
-//! What callers of the server share: locks, and tokens.
+//! What callers of the server share: locks, tokens, events.
 
 use std::fmt::Write as _;
 
 use cxo_protocol::params::agents::{AgentView, TokenBudget};
 use cxo_protocol::params::locks::{LockAcquire, LockGranted, LockStatus, LockView};
-use cxo_protocol::topic::AgentWord;
+use cxo_protocol::topic::{AgentWord, TopicEvent};
 use cxo_protocol::view::TaskWord;
 use cxo_protocol::{LockKind, Timestamp};
+use serde_json::Value;
 
 use super::{Look, Tint};
-use crate::text::{at, cell, columns, plain};
+use crate::text::{at, cell, columns, plain, shell_word};
 
 /// A lock that was granted, and what was asked for.
 pub(crate) struct Granted<'a> {
@@ -110,6 +111,25 @@ fn agent(agent: &AgentView) -> [String; 4] {
     };
     let kind = plain(&agent.agent_type);
     [agent.agent_id.to_string(), kind, status.to_owned(), agent.tokens_used.to_string()]
+}
+
+/// `12  14:05  lock.changed  action=released lock_id=k1 why=expired`.
+pub(crate) fn event(event: &TopicEvent, look: &Look, now: Timestamp) -> String {
+    let value = serde_json::to_value(&event.news).unwrap_or_default();
+    let fields = value.get("data").and_then(Value::as_object).into_iter().flatten();
+    let said: Vec<String> = fields
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={}", shell_word(&plain(text))),
+            other => format!("{name}={other}"),
+        })
+        .collect();
+    format!(
+        "{}  {}  {}  {}",
+        look.paint(Tint::Faint, &event.seq.to_string()),
+        at(event.timestamp, now, look.zone),
+        look.paint(Tint::Strong, event.news.topic()),
+        said.join(" ")
+    )
 }
 
 /// Rows under a heading; every column but the last is as wide as its widest cell.

@@ -159,3 +159,54 @@ fn the_budget_says_what_is_used_and_by_whom() {
     assert_eq!((&document["v"], &document["remaining"]), (&json!(1), &json!(17_000)));
     assert_eq!(document["agents"][1]["tokens_used"], 20_000);
 }
+
+fn released(seq: u64) -> (&'static str, Value) {
+    let event = json!({"topic": "lock.changed", "timestamp": 0, "seq": seq,
+        "data": {"action": "released", "lock_id": "k1", "why": "expired"}});
+    ("pubsub.event", event)
+}
+
+/// [A4.1] [A4.2] Without following, what has happened so far is the whole answer, as lines or as
+/// one document.
+#[test]
+fn events_so_far_are_printed_as_they_are() {
+    let place = daemon(|_, _| {
+        let notices = vec![released(3), released(5), ("pubsub.caughtUp", json!({"seq": 6}))];
+        Do::Notify(json!({"success": true, "seq": 6}), notices)
+    });
+    let done = place.cxo(&["events", "--format", "jsonl"]);
+    assert_eq!((done.exit, done.stderr.as_str()), (Exit::Ok, ""));
+    let lines: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, [released(3).1, released(5).1]);
+    let done = place.cxo(&["events", "--since", "2", "lock.changed", "--format", "json"]);
+    let document: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(document, json!({"v": 1, "events": lines}));
+    assert_eq!(
+        place.called("pubsub.subscribe"),
+        [json!({"topics": ["*"], "since": 0}), json!({"topics": ["lock.changed"], "since": 2})]
+    );
+    let said = place.cxo(&["events"]).stdout;
+    assert!(said.contains("lock.changed  action=released lock_id=k1 why=expired\n"), "{said}");
+}
+
+/// [A4.2] [A4.3] A gap is said, and the log is read on from there; a lost connection says how to
+/// go on.
+#[test]
+fn a_gap_is_said_and_read_on_from() {
+    let place = daemon(|_, params| match params["since"].as_u64() {
+        None => Do::Notify(
+            json!({"success": true, "seq": 2}),
+            vec![released(3), ("gap", json!({"seq": 3}))],
+        ),
+        Some(3) => Do::Notify(
+            json!({"success": true, "seq": 9}),
+            vec![released(8), ("gap", json!({"seq": 8}))],
+        ),
+        Some(_) => Do::Close,
+    });
+    let done = place.cxo(&["events", "-f", "lock.*", "--format", "jsonl"]);
+    assert_eq!((done.exit, done.stdout.lines().count()), (Exit::NoDaemon, 2));
+    assert!(done.stderr.contains("gap after 3"), "{}", done.stderr);
+    assert!(done.stderr.contains("next: cxo events -f --since 8 'lock.*'"), "{}", done.stderr);
+}

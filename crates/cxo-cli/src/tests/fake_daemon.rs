@@ -34,6 +34,8 @@ pub(super) enum Do {
     Refuse(Problem),
     /// Answers, then pushes these events on this connection.
     Push(Value, Vec<Event>),
+    /// Answers, then sends these notices, method and parameters, on this connection.
+    Notify(Value, Vec<(&'static str, Value)>),
     /// Answers, then pushes these events, then closes this connection.
     PushAndClose(Value, Vec<Event>),
     /// Closes this connection.
@@ -139,6 +141,13 @@ fn serve(stream: UnixStream, script: &Script, calls: &Calls) -> Option<()> {
             Do::Answer(answer) => (answer, Vec::new(), false),
             Do::Push(answer, events) => (answer, events, false),
             Do::PushAndClose(answer, events) => (answer, events, true),
+            Do::Notify(answer, notices) => {
+                wire.send(&json!({"jsonrpc": "2.0", "id": call.id, "result": answer}))?;
+                for (method, params) in notices {
+                    wire.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))?;
+                }
+                continue;
+            }
             Do::Close => return None,
             Do::Refuse(problem) => {
                 let error = WireError::from(problem);

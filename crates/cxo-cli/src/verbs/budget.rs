@@ -11,8 +11,7 @@ use crate::render::shared;
 
 /// Show the tokens that agents used, and how many are left
 ///
-/// It is the budget of registered agents and submitted tasks; a run has its own. The limits come
-/// from `[tokens]` of the configuration.
+/// It is the budget of registered agents and submitted tasks; a run has its own.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Budget {}
 

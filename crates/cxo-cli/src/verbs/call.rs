@@ -16,7 +16,7 @@ const MAX_INPUT_BYTES: u64 = 2 << 20;
 
 /// Call a method of the daemon, and print its result
 ///
-/// Every method by its name on the wire; `docs/reference/methods.md` lists them. A session that
+/// Every method by its name on the wire; `docs/methods.md` has an example of each. A session that
 /// is started so stays: later calls name it by `session_id`. For events there is `cxo events`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Call {
@@ -27,6 +27,9 @@ pub(crate) struct Call {
     /// Its parameters, a JSON object; `-` reads them from stdin
     #[arg(value_name = "JSON")]
     params: Option<String>,
+    /// The same call with the same key has its effect once, however often it is made
+    #[arg(long, value_name = "KEY")]
+    idem_key: Option<String>,
 }
 
 impl Call {
@@ -37,7 +40,7 @@ impl Call {
             Some(text) => parsed(text)?,
         };
         let (mut client, _) = context.connect()?;
-        let result = client.call_by_name(&self.method, &params)?;
+        let result = client.call_by_name(&self.method, &params, self.idem_key.as_deref())?;
         match context.format {
             Format::Text => {
                 let text = serde_json::to_string_pretty(&result).unwrap_or_default();

@@ -1,6 +1,9 @@
 //! Those who work on the repository through the server, by the command line.
 
-use serde_json::json;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
 
 use crate::world::{Setting, World};
 
@@ -21,7 +24,7 @@ fn methods_are_called_by_name() {
     assert_eq!(read["content"], "one\n");
     let mut write = json!({"path": "src/a.txt", "content": "two\n", "session_id": "me"});
     let said = world.cxo(&["call", "fs.write", &write.to_string(), "--format", "json"]);
-    let refused: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let refused: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!((said.code, &refused["error"]["code"]), (2, &json!("CX1707")));
     write["preimage_sha"] = read["sha"].clone();
     let written = world.json(&["call", "fs.write", &write.to_string()]);
@@ -68,5 +71,34 @@ fn tokens_that_an_agent_reports_are_on_the_budget() {
     assert_eq!(budget["agents"][0]["tokens_used"], 1200);
     let said = world.cxo(&["budget"]);
     assert!(said.stdout.contains("per agent  20000\n"), "{}", said.stdout);
+    world.check_unlanded();
+}
+
+/// [A4.1] [A4.2] What happened so far ends by itself; with `-f` what comes is heard, each once.
+#[test]
+fn events_are_read_from_the_log_and_then_as_they_come() {
+    let world = world();
+    assert_eq!(world.cxo(&["lock", "acquire", "README.md"]).code, 0);
+    let so_far = world.json(&["events"])["events"].clone();
+    let topics: Vec<&str> =
+        so_far.as_array().unwrap().iter().map(|event| event["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["session.changed", "lock.changed"]);
+    let since = so_far[0]["seq"].to_string();
+    let mut child = world
+        .command(&["events", "-f", "--since", &since, "--format", "jsonl"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next(), so_far[1]);
+    assert_eq!(world.cxo(&["lock", "release", "README.md"]).code, 0);
+    let released = next();
+    assert_eq!(released["data"]["action"], "released");
+    assert!(released["seq"].as_u64() > so_far[1]["seq"].as_u64());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let last = released["seq"].to_string();
+    assert_eq!(world.json(&["events", "--since", &last])["events"], json!([]));
     world.check_unlanded();
 }

@@ -105,7 +105,7 @@ fn topics_are_chosen_by_name_and_wildcard() {
     let (_, mut pushed) = feed.subscribe(Wants::Topics(topics.clone()));
     feed.commit(1, || vec![event(1, "r1")]);
     assert!(seqs(&mut pushed).is_empty());
-    assert_eq!(feed.widen(&topics, &["task.progress".to_owned()]), 1);
+    assert_eq!(feed.widen(&topics, &["task.progress".to_owned()], |_| {}), 1);
     feed.commit(2, || vec![event(2, "r1")]);
     assert_eq!(seqs(&mut pushed), [2]);
     topics.remove(&["task.progress".to_owned()]);

@@ -96,8 +96,9 @@ impl Subscriptions {
     ) -> Result<Value, Problem> {
         known_topics(&params.topics)?;
         let mut going_on = self.going_on.lock().unwrap_or_else(PoisonError::into_inner);
-        let handle = if let Some(handle) = &going_on.topics {
-            handle.clone()
+        let open = going_on.topics.clone().filter(TopicsHandle::is_open);
+        let handle = if let Some(handle) = open {
+            handle
         } else {
             let (handle, subscription) = handlers.sources().topics();
             going_on.running.spawn(self.clone().push(subscription, Pushing::Topics, envelope));
@@ -129,6 +130,7 @@ impl Subscriptions {
                     (Sent::Event(pushed), Pushing::Lines) => Some(pushed.text),
                     (Sent::Event(pushed), Pushing::Topics) => Some(topic_notice(&pushed.text)),
                     (Sent::Gap(seq), _) => feed::notification(&Notice::Gap { seq }),
+                    (Sent::CaughtUp(seq), _) => feed::notification(&Notice::CaughtUp { seq }),
                 };
                 if let Some(text) = text
                     && self.notices.send(Waiting { text, envelope }).await.is_err()

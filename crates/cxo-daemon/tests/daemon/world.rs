@@ -260,7 +260,7 @@ impl World {
                         return lines;
                     }
                 }
-                Pushed::Activity(_) => {}
+                Pushed::Activity(_) | Pushed::Topic(_) | Pushed::CaughtUp(_) => {}
                 Pushed::Gap(seq) => panic!("a gap after {seq}"),
             }
         }

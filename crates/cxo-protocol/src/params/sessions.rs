@@ -41,7 +41,8 @@ pub struct SessionStop {
 pub struct TopicsSubscribe {
     /// Topics, or with a wildcard at the end: `task.*`, `*`.
     pub topics: Vec<String>,
-    /// Every event after this position; absent: only what comes from now on.
+    /// Every event after this position, then a notice `pubsub.caughtUp`, then what comes; absent:
+    /// only what comes from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
 }

@@ -38,6 +38,12 @@ pub enum Notice {
         /// The last position that was sent.
         seq: u64,
     },
+    /// Every event of the topics up to `seq` was sent. It follows a subscription with `since`.
+    #[serde(rename = "pubsub.caughtUp")]
+    CaughtUp {
+        /// The position at which the subscription was answered.
+        seq: u64,
+    },
 }
 
 /// What an agent does at this moment.
