@@ -14,14 +14,14 @@ use cxo_git::{Hub, Repository};
 use cxo_protocol::params::AgentsOnStop;
 use cxo_protocol::wire::Activity;
 use cxo_protocol::{Code, EffectId, Outcome, Problem};
-use cxo_store::{Reader, SqliteStore, Store};
+use cxo_store::{Lease, Reader, SqliteStore, Store};
 use rustix::fs::FlockOperation;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, ServerConfig, Sources};
 use crate::door::Door;
-use crate::effects::{Context, Executors, Reports, own_env};
+use crate::effects::{Cached, Context, Executors, Reports, own_env};
 use crate::feed::Feed;
 use crate::following::Following;
 use crate::handlers::Handlers;
@@ -64,11 +64,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     log_to_stderr();
     let repository = Repository::discover(cwd).map_err(|error| problems::of_git(&error))?;
     let config = config_of(&paths);
-    let mut store =
-        SqliteStore::open(&paths.database()).map_err(|error| problems::of_store(&error))?;
-    let lease = store
-        .acquire_lease(&format!("daemon {}", std::process::id()), fresh::now())
-        .map_err(|error| problems::of_store(&error))?;
+    let (store, lease) = open_store(&paths)?;
     let seq = store.last_seq().map_err(|error| problems::of_store(&error))?;
     let hub = Hub::open(&paths.hub(), &repository).map_err(|error| problems::of_git(&error))?;
     let capacity = usize::try_from(config.server.queue_capacity).unwrap_or(usize::MAX);
@@ -81,6 +77,8 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         following: Following::start().map_err(|error| internal(&error))?,
         slots: Slots::default(),
         sockets: OnceLock::new(),
+        settings: Cached::default(),
+        environments: Cached::default(),
         reports: Box::new(ToInbox {
             inbox: inbox.clone(),
             feed: feed.clone(),
@@ -141,6 +139,16 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     ran.map(drop)
+}
+
+/// The log, and the right to write to it.
+fn open_store(paths: &Paths) -> Result<(SqliteStore, Lease), Problem> {
+    let open = || {
+        let mut store = SqliteStore::open(&paths.database())?;
+        let lease = store.acquire_lease(&format!("daemon {}", std::process::id()), fresh::now())?;
+        Ok((store, lease))
+    };
+    open().map_err(|error| problems::of_store(&error))
 }
 
 fn idle_exit(config: &ServerConfig) -> Option<Duration> {

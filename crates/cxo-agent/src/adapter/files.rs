@@ -1,4 +1,4 @@
-//! Writes the private files of an attempt: readable by the user alone, whole or not at all.
+//! Writes the private files of an attempt: readable by the user alone.
 
 use std::fs;
 use std::io::Write as _;
@@ -19,23 +19,34 @@ pub(super) fn make_directory(path: &Path) -> Result<(), AgentError> {
     builder.create(path).map_err(failed(path))
 }
 
-/// Puts `content` into `directory/name`, by way of a temporary file, and gives its path.
+/// Writes `content` into `directory/name`, which no agent reads before its process is asked for: a
+/// write that is cut short is done again before that.
 pub(super) fn write_file(
     directory: &Path,
     name: &str,
     content: &str,
 ) -> Result<PathBuf, AgentError> {
     let path = directory.join(name);
+    fill(&path, content)?;
+    Ok(path)
+}
+
+/// Puts `content` into `directory/name`, by way of a temporary file: whoever reads it meanwhile, or
+/// after a crash, finds all of the old content or all of the new.
+pub(super) fn replace_file(directory: &Path, name: &str, content: &str) -> Result<(), AgentError> {
+    let path = directory.join(name);
     let temporary = directory.join(format!(".{name}.new"));
+    fill(&temporary, content)?;
+    fs::rename(&temporary, &path).map_err(failed(&path))
+}
+
+fn fill(path: &Path, content: &str) -> Result<(), AgentError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary).map_err(failed(&temporary))?;
-    file.write_all(content.as_bytes()).map_err(failed(&temporary))?;
-    drop(file);
-    fs::rename(&temporary, &path).map_err(failed(&path))?;
-    Ok(path)
+    let mut file = options.open(path).map_err(failed(path))?;
+    file.write_all(content.as_bytes()).map_err(failed(path))
 }
 
 /// The path as text, for an argument.

@@ -10,6 +10,7 @@ use cxo_protocol::wire::Activity;
 use cxo_protocol::{AttemptId, EffectId, Outcome, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::cached::Cached;
 use crate::following::Following;
 use crate::listener::{AttemptSocket, AttemptSockets};
 use crate::paths::Paths;
@@ -62,6 +63,10 @@ pub(crate) struct Context {
     pub(crate) slots: Slots,
     /// Sockets of attempts, from when the daemon listens.
     pub(crate) sockets: OnceLock<AttemptSockets>,
+    /// The frozen settings of runs.
+    pub(crate) settings: Cached<Frozen>,
+    /// The environments of runs.
+    pub(crate) environments: Cached<BTreeMap<String, String>>,
     /// Whom to report to.
     pub(crate) reports: Box<dyn Reports>,
 }
@@ -76,18 +81,15 @@ impl Context {
     }
 
     /// What was frozen when the run started.
-    pub(crate) fn frozen(&self, run: &RunId) -> Result<Frozen, std::io::Error> {
-        let bytes = std::fs::read(self.paths.frozen(run))?;
-        Ok(serde_json::from_slice(&bytes)?)
+    pub(crate) fn frozen(&self, run: &RunId) -> Result<Arc<Frozen>, std::io::Error> {
+        self.settings.read(&self.paths.frozen(run))
     }
 
     /// The user's environment as the client sent it with the run. After a reboot it is gone, and
     /// the daemon's own has to do.
-    pub(crate) fn user_env(&self, run: &RunId) -> BTreeMap<String, String> {
-        std::fs::read(self.paths.environment(run))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_else(own_env)
+    pub(crate) fn user_env(&self, run: &RunId) -> Arc<BTreeMap<String, String>> {
+        let sent = self.environments.read(&self.paths.environment(run));
+        sent.unwrap_or_else(|_| Arc::new(own_env()))
     }
 }
 

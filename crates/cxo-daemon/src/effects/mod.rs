@@ -7,6 +7,7 @@
 mod agent;
 mod attempt;
 mod base;
+mod cached;
 mod check;
 mod context;
 mod landing;
@@ -26,6 +27,7 @@ use cxo_protocol::{Action, Effect, EffectId, Outcome, RedBase, RunId, TaskId};
 use self::check::Until;
 use crate::fail_point;
 use crate::supervised::Heard;
+pub(crate) use cached::Cached;
 pub(crate) use context::{Context, Frozen, Reports, own_env};
 
 /// Bytes of stack for an executor: it calls git and waits.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::adapter::AgentError;
-use crate::adapter::files::write_file;
+use crate::adapter::files::replace_file;
 
 /// The keys of the user's `config.toml` that reach the private home. Everything else stays
 /// outside: MCP servers, hooks, plugins, notifications, trusted projects and sandbox settings
@@ -75,7 +75,7 @@ impl UserHome {
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             return self.link_sign_in(home);
         }
-        write_file(home, "config.toml", &text)?;
+        replace_file(home, "config.toml", &text)?;
         self.link_sign_in(home)
     }
 
