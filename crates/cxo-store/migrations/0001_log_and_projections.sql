@@ -61,6 +61,8 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_age ON runs (created_at DESC, run DESC);
 
+-- What belongs to a run lies together in one tree, and a row in one page of it: a change writes that
+-- page and no index.
 CREATE TABLE tasks (
     run         TEXT    NOT NULL,
     task        TEXT    NOT NULL,
@@ -77,10 +79,10 @@ CREATE TABLE tasks (
     tree_id     TEXT,
     error       TEXT,
     PRIMARY KEY (run, task)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempts (
-    attempt     TEXT    PRIMARY KEY,
+    attempt     TEXT    NOT NULL,
     run         TEXT    NOT NULL,
     task        TEXT,
     number      INTEGER NOT NULL,
@@ -98,12 +100,12 @@ CREATE TABLE attempts (
     commit_id   TEXT,
     tree_id     TEXT,
     summary     TEXT,
-    error       TEXT
-) STRICT;
-CREATE INDEX attempts_by_run ON attempts (run);
+    error       TEXT,
+    PRIMARY KEY (run, attempt)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage (
-    attempt              TEXT    PRIMARY KEY,
+    attempt              TEXT    NOT NULL,
     run                  TEXT    NOT NULL,
     task                 TEXT,
     agent                TEXT    NOT NULL,
@@ -112,9 +114,9 @@ CREATE TABLE usage (
     cached_input_tokens  INTEGER NOT NULL,
     output_tokens        INTEGER NOT NULL,
     reasoning_tokens     INTEGER NOT NULL,
-    counted_at           INTEGER NOT NULL
-) STRICT;
-CREATE INDEX usage_by_run ON usage (run);
+    counted_at           INTEGER NOT NULL,
+    PRIMARY KEY (run, attempt)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE artifacts (
     run         TEXT    NOT NULL,
@@ -126,10 +128,10 @@ CREATE TABLE artifacts (
     bytes       INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
     PRIMARY KEY (run, path)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE questions (
-    question  TEXT    PRIMARY KEY,
+    question  TEXT    NOT NULL,
     run       TEXT    NOT NULL,
     task      TEXT,
     state     TEXT    NOT NULL,
@@ -137,12 +139,12 @@ CREATE TABLE questions (
     choices   TEXT    NOT NULL,
     asked_at  INTEGER NOT NULL,
     ended_at  INTEGER,
-    answer    TEXT
-) STRICT;
-CREATE INDEX questions_by_run ON questions (run);
+    answer    TEXT,
+    PRIMARY KEY (run, question)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE landings (
-    landing        TEXT    PRIMARY KEY,
+    landing        TEXT    NOT NULL,
     run            TEXT    NOT NULL,
     task           TEXT    NOT NULL,
     state          TEXT    NOT NULL,
@@ -153,9 +155,9 @@ CREATE TABLE landings (
     receipt        TEXT,
     queued_at      INTEGER NOT NULL,
     ended_at       INTEGER,
-    error          TEXT
-) STRICT;
-CREATE INDEX landings_by_run ON landings (run);
+    error          TEXT,
+    PRIMARY KEY (run, landing)
+) STRICT, WITHOUT ROWID;
 
 -- For people: the same with dates, and what belongs together side by side.
 CREATE VIEW run_list AS
@@ -181,7 +183,7 @@ SELECT a.run, a.task, a.attempt, a.purpose, a.agent, a.state, a.exit_code, a.sig
        strftime('%Y-%m-%dT%H:%M:%SZ', a.ended_at / 1000, 'unixepoch') AS ended,
        a.commit_id, a.tree_id, a.summary, a.error, a.log, a.thread,
        u.input_tokens, u.output_tokens
-FROM attempts a LEFT JOIN usage u ON u.attempt = a.attempt
+FROM attempts a LEFT JOIN usage u ON u.run = a.run AND u.attempt = a.attempt
 WHERE a.ended_at IS NOT NULL ORDER BY a.ended_at, a.attempt;
 
 CREATE VIEW landing_list AS

@@ -46,11 +46,11 @@ struct State {
 struct Rows {
     runs: BTreeMap<RunId, RunRow>,
     tasks: BTreeMap<(RunId, TaskId), TaskRow>,
-    attempts: BTreeMap<AttemptId, AttemptRow>,
-    usage: BTreeMap<AttemptId, UsageRow>,
+    attempts: BTreeMap<(RunId, AttemptId), AttemptRow>,
+    usage: BTreeMap<(RunId, AttemptId), UsageRow>,
     artifacts: BTreeMap<(RunId, String), ArtifactRow>,
-    questions: BTreeMap<QuestionId, QuestionRow>,
-    landings: BTreeMap<LandingId, LandingRow>,
+    questions: BTreeMap<(RunId, QuestionId), QuestionRow>,
+    landings: BTreeMap<(RunId, LandingId), LandingRow>,
 }
 
 impl Rows {
@@ -58,13 +58,21 @@ impl Rows {
         match row {
             Row::Run(row) => drop(self.runs.insert(row.run.clone(), row)),
             Row::Task(row) => drop(self.tasks.insert((row.run.clone(), row.task.clone()), row)),
-            Row::Attempt(row) => drop(self.attempts.insert(row.attempt.clone(), row)),
-            Row::Usage(row) => drop(self.usage.insert(row.attempt.clone(), row)),
+            Row::Attempt(row) => {
+                drop(self.attempts.insert((row.run.clone(), row.attempt.clone()), row));
+            }
+            Row::Usage(row) => {
+                drop(self.usage.insert((row.run.clone(), row.attempt.clone()), row));
+            }
             Row::Artifact(row) => {
                 drop(self.artifacts.insert((row.run.clone(), row.path.clone()), row));
             }
-            Row::Question(row) => drop(self.questions.insert(row.question.clone(), row)),
-            Row::Landing(row) => drop(self.landings.insert(row.landing.clone(), row)),
+            Row::Question(row) => {
+                drop(self.questions.insert((row.run.clone(), row.question.clone()), row));
+            }
+            Row::Landing(row) => {
+                drop(self.landings.insert((row.run.clone(), row.landing.clone()), row));
+            }
         }
     }
 
