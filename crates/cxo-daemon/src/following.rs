@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::inotify;
 
@@ -21,11 +21,22 @@ use crate::supervised::Heard;
 /// Room for the notices of one read.
 const NOTICE_BYTES: usize = 4096;
 
+/// Watches that nobody needs and that are still there. The system allows thousands.
+const MAX_OVER: usize = 64;
+
 /// The files that are followed.
 #[derive(Debug)]
 pub(crate) struct Following {
     inotify: OwnedFd,
-    readers: Mutex<HashMap<c_int, Reader>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    readers: HashMap<c_int, Reader>,
+    /// Watches that nobody reads any more. The end of each is told to the thread, so that many are
+    /// ended at once.
+    over: Vec<c_int>,
 }
 
 #[derive(Debug)]
@@ -48,7 +59,7 @@ impl Following {
     /// Starts to follow.
     pub(crate) fn start() -> io::Result<Arc<Self>> {
         let inotify = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-        let following = Arc::new(Self { inotify, readers: Mutex::new(HashMap::new()) });
+        let following = Arc::new(Self { inotify, state: Mutex::default() });
         let this = following.clone();
         std::thread::Builder::new().name("following".to_owned()).spawn(move || this.run())?;
         Ok(following)
@@ -61,11 +72,17 @@ impl Following {
         heard: Sender<Heard>,
     ) -> io::Result<Followed> {
         std::fs::OpenOptions::new().create(true).append(true).open(file)?;
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let watch = inotify::add_watch(&self.inotify, file, inotify::WatchFlags::MODIFY)?;
+        // A file that is followed again gets the watch that it had.
+        state.over.retain(|over| *over != watch);
         let is_told = Arc::new(AtomicBool::new(false));
-        readers.insert(watch, Reader { heard, is_told: is_told.clone() });
+        state.readers.insert(watch, Reader { heard, is_told: is_told.clone() });
         Ok(Followed { following: self.clone(), watch, is_told })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
@@ -80,8 +97,8 @@ impl Following {
                     return;
                 }
             };
-            let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(reader) = readers.get(&watch)
+            let state = self.lock();
+            if let Some(reader) = state.readers.get(&watch)
                 && !reader.is_told.swap(true, Ordering::AcqRel)
             {
                 let _ = reader.heard.send(Heard::Wrote);
@@ -99,9 +116,15 @@ impl Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        let mut readers = self.following.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.remove(&self.watch).is_some() {
-            let _ = inotify::remove_watch(&self.following.inotify, self.watch);
+        let mut state = self.following.lock();
+        if state.readers.remove(&self.watch).is_some() {
+            state.over.push(self.watch);
+        }
+        if state.over.len() >= MAX_OVER {
+            for watch in state.over.drain(..) {
+                // The file may be gone, and the watch with it.
+                let _ = inotify::remove_watch(&self.following.inotify, watch);
+            }
         }
     }
 }
@@ -137,5 +160,23 @@ mod tests {
         followed.tell_again();
         file.write_all(b"x").unwrap();
         assert!(matches!(hints.recv().unwrap(), Heard::Wrote));
+    }
+
+    /// [G25] Watches that nobody needs are ended, and a file that is followed again is heard of.
+    #[test]
+    fn a_file_that_is_followed_again_is_heard_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let again = dir.path().join("again");
+        let following = Following::start().unwrap();
+        let (heard, hints) = channel();
+        drop(following.follow(&again, heard.clone()).unwrap());
+        let followed = following.follow(&again, heard.clone()).unwrap();
+        for number in 0..=MAX_OVER {
+            drop(following.follow(&dir.path().join(number.to_string()), heard.clone()).unwrap());
+        }
+        assert!(following.lock().over.len() < MAX_OVER);
+        std::fs::write(&again, b"x").unwrap();
+        assert!(matches!(hints.recv().unwrap(), Heard::Wrote));
+        drop(followed);
     }
 }

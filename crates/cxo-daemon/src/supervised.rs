@@ -41,6 +41,19 @@ pub(crate) enum Heard {
 /// How often a start is sent to a supervisor that is gone before it is given up.
 const START_TRIES: usize = 3;
 
+/// Processes that wait to be forgotten until the supervisor is told of them even though nothing is
+/// started.
+const FORGOTTEN_AT_ONCE: usize = 64;
+
+/// Whether something else goes on, so that another start may soon follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextStart {
+    /// It may.
+    Expected,
+    /// Nothing goes on.
+    NotExpected,
+}
+
 /// The connection to the supervisor and everybody who waits for a process.
 #[derive(Debug)]
 pub(crate) struct Supervised {
@@ -68,7 +81,7 @@ struct State {
     unwanted: BTreeSet<EffectId>,
     waiting: BTreeMap<EffectId, Sender<Heard>>,
     /// What the supervisor is still to be told to forget.
-    to_forget: Vec<Request>,
+    to_forget: BTreeSet<EffectId>,
 }
 
 /// A connection whose listing is complete.
@@ -222,7 +235,10 @@ impl Supervised {
             Message::Listing { live, ended, more } => {
                 state.live.extend(live.into_iter().map(|Live { effect, .. }| effect));
                 for exit in ended {
-                    state.ends(exit);
+                    // One that was told to be forgotten to a supervisor that is gone.
+                    if !state.to_forget.contains(&exit.effect) {
+                        state.ends(exit);
+                    }
                 }
                 if more == 0 {
                     state.is_listed = true;
@@ -257,7 +273,7 @@ impl Supervised {
         let mut failed = SupervisorError::Gone { source: std::io::ErrorKind::NotConnected.into() };
         for _ in 0..START_TRIES {
             let Connected { client, generation } = self.connected()?;
-            {
+            let forgotten = {
                 let mut state = self.lock();
                 if state.generation != generation || state.is_gone {
                     continue;
@@ -268,12 +284,16 @@ impl Supervised {
                 }
                 state.waiting.insert(effect.clone(), heard.clone());
                 state.live.insert(effect.clone());
-            }
-            match client.start(spec.clone()) {
+                std::mem::take(&mut state.to_forget)
+            };
+            let mut requests = forget_requests(&forgotten);
+            requests.push(Request::Start(Box::new(spec.clone())));
+            match client.send(&requests) {
                 Ok(()) => return Ok(()),
                 Err(error) => failed = error,
             }
             let mut state = self.lock();
+            state.to_forget.extend(forgotten);
             if state.waiting.remove(effect).is_none() {
                 // Its end was told meanwhile: it went with its supervisor.
                 return Ok(());
@@ -325,18 +345,23 @@ impl Supervised {
     }
 
     /// What became of these effects is stored: the supervisor need not remember their processes.
-    pub(crate) fn forget(&self, effects: &[EffectId]) {
+    /// It is told with the next start; when none is to be expected, at once.
+    pub(crate) fn forget(&self, effects: &[EffectId], next: NextStart) {
         let mut state = self.lock();
         for effect in effects {
             state.forget(effect);
         }
-        let requests = std::mem::take(&mut state.to_forget);
-        let client = state.client.clone();
-        drop(state);
-        if let Some(client) = client
-            && !requests.is_empty()
+        if next == NextStart::Expected && state.to_forget.len() < FORGOTTEN_AT_ONCE {
+            return;
+        }
+        if let Some(client) = state.client.clone()
+            && !state.to_forget.is_empty()
         {
-            let _ = client.send(&requests);
+            let forgotten = std::mem::take(&mut state.to_forget);
+            drop(state);
+            if client.send(&forget_requests(&forgotten)).is_err() {
+                self.lock().to_forget.extend(forgotten);
+            }
         }
     }
 
@@ -366,7 +391,7 @@ impl State {
             let _ = waiting.send(Heard::Ended(exit.clone()));
         }
         if self.unwanted.remove(&exit.effect) {
-            self.to_forget.push(Request::Forget { effect: exit.effect });
+            self.to_forget.insert(exit.effect);
         } else {
             self.ended.insert(exit.effect.clone(), exit);
         }
@@ -391,7 +416,7 @@ impl State {
             .collect();
         for id in ended {
             self.ended.remove(&id);
-            self.to_forget.push(Request::Forget { effect: id });
+            self.to_forget.insert(id);
         }
         let live: Vec<EffectId> =
             self.live.range(from).take_while(near).filter(|id| of_it(id)).cloned().collect();
@@ -401,6 +426,10 @@ impl State {
             self.unwanted.insert(id);
         }
     }
+}
+
+fn forget_requests(effects: &BTreeSet<EffectId>) -> Vec<Request> {
+    effects.iter().map(|effect| Request::Forget { effect: effect.clone() }).collect()
 }
 
 /// The end of a process of which nothing is known.

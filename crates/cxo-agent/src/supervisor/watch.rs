@@ -17,17 +17,23 @@ use super::process::Process;
 /// gigabyte a second that is 20 MB.
 const REST_FOR: Duration = Duration::from_millis(20);
 
+/// Watches that nobody needs and that are still there. The system allows thousands.
+const MAX_OVER: usize = 64;
+
 /// The watch on all files together.
 pub(super) struct Watch {
     fd: OwnedFd,
     effects: BTreeMap<i32, EffectId>,
+    /// Watches of processes that have ended. The end of each wakes this process, so that many are
+    /// ended at once.
+    over: Vec<i32>,
     rests_until: Option<Instant>,
 }
 
 impl Watch {
     pub(super) fn new() -> rustix::io::Result<Self> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { fd, effects: BTreeMap::new(), rests_until: None })
+        Ok(Self { fd, effects: BTreeMap::new(), over: Vec::new(), rests_until: None })
     }
 
     /// Watches what this process writes, if it has a limit on it.
@@ -38,18 +44,27 @@ impl Watch {
         for path in &process.logs.paths {
             // Where it cannot be watched, its silence is still judged by its size at the deadline.
             if let Ok(watch) = inotify::add_watch(&self.fd, path, WatchFlags::MODIFY) {
+                // A file that is written to again gets the watch that it had.
+                self.over.retain(|over| *over != watch);
                 self.effects.insert(watch, process.effect.clone());
             }
         }
     }
 
     pub(super) fn remove(&mut self, effect: &EffectId) {
-        let gone: Vec<i32> =
-            self.effects.iter().filter(|(_, e)| *e == effect).map(|(watch, _)| *watch).collect();
-        for watch in gone {
-            self.effects.remove(&watch);
-            // The file may be gone, and the watch with it.
-            let _ = inotify::remove_watch(&self.fd, watch);
+        let over = &mut self.over;
+        self.effects.retain(|watch, of| {
+            let stays = of != effect;
+            if !stays {
+                over.push(*watch);
+            }
+            stays
+        });
+        if over.len() >= MAX_OVER {
+            for watch in over.drain(..) {
+                // The file may be gone, and the watch with it.
+                let _ = inotify::remove_watch(&self.fd, watch);
+            }
         }
     }
 

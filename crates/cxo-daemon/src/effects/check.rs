@@ -13,6 +13,7 @@ use super::{Execution, Halt};
 use crate::fail_point;
 use crate::paths::{Paths, private_dir};
 use crate::slots::Slot;
+use crate::supervised::NextStart;
 
 /// Lines of a failing check that are kept in its receipt.
 const FAILING_LINES: usize = 40;
@@ -95,7 +96,7 @@ impl Proving<'_> {
                 && exit.cause == Cause::Lost
             {
                 // Nothing was proved. What the others did to the files is not known either.
-                supervised.forget(std::slice::from_ref(&execution.effect.id));
+                supervised.forget(std::slice::from_ref(&execution.effect.id), NextStart::Expected);
                 remove_logs(&self.dir, self.what.checks.len());
                 return Ok(None);
             }
@@ -176,7 +177,10 @@ fn set_up_by(
         let spec = || command_spec(execution, command, place);
         match execution.run_process(place.name, place.log, spec, |_| {})? {
             Ended::Exited(exit) if exit.cause == Cause::Lost => {
-                execution.context.supervised.forget(std::slice::from_ref(place.name));
+                execution
+                    .context
+                    .supervised
+                    .forget(std::slice::from_ref(place.name), NextStart::Expected);
                 let _ = fs::remove_file(place.log);
             }
             ended @ (Ended::Exited(_) | Ended::NotStarted(_)) => return Ok(ended),

@@ -10,6 +10,7 @@ mod base;
 mod cached;
 mod check;
 mod context;
+mod hands;
 mod landing;
 mod launch;
 mod plan;
@@ -25,18 +26,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use cxo_protocol::{Action, Effect, EffectId, Outcome, RedBase, RunId, TaskId};
 
 use self::check::Until;
+use self::hands::Hands;
 use crate::fail_point;
-use crate::supervised::Heard;
+use crate::supervised::{Heard, NextStart};
 pub(crate) use cached::Cached;
 pub(crate) use context::{Context, Frozen, Reports, own_env};
-
-/// Bytes of stack for an executor: it calls git and waits.
-const STACK_BYTES: usize = 512 * 1024;
 
 /// The effects that are going on.
 #[derive(Debug)]
 pub(crate) struct Executors {
     context: Arc<Context>,
+    hands: Arc<Hands>,
     active: Mutex<BTreeMap<EffectId, Sender<Heard>>>,
     ended: Condvar,
 }
@@ -111,7 +111,7 @@ impl CarryOut for Arc<Executors> {
     }
 
     fn settled(&self, effects: &[EffectId]) {
-        self.context.supervised.forget(effects);
+        self.forget(effects);
     }
 
     fn take_over(&self, wanted: &[EffectId]) {
@@ -127,7 +127,12 @@ impl CarryOut for Arc<Executors> {
 impl Executors {
     /// Executors that work with these.
     pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
-        Arc::new(Self { context, active: Mutex::default(), ended: Condvar::new() })
+        Arc::new(Self {
+            context,
+            hands: Arc::default(),
+            active: Mutex::default(),
+            ended: Condvar::new(),
+        })
     }
 
     fn begin(self: &Arc<Self>, effect: Effect) -> Result<(), Box<Outcome>> {
@@ -144,14 +149,11 @@ impl Executors {
         };
         let this = self.clone();
         let id = effect.id.clone();
-        let spawned = std::thread::Builder::new()
-            .name(effect.id.to_string())
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                this.wait_for(&before);
-                this.carry_out(&effect, &mouth, &heard);
-            });
-        spawned.map(drop).map_err(|error| {
+        let begun = self.hands.take(Box::new(move || {
+            this.wait_for(&before);
+            this.carry_out(&effect, &mouth, &heard);
+        }));
+        begun.map_err(|error| {
             self.done(&id);
             Box::new(Outcome::Broken { message: format!("no thread could be started: {error}") })
         })
@@ -203,7 +205,12 @@ impl Executors {
         }
         let settled: Vec<EffectId> =
             ended.into_iter().filter(|process| !is_wanted(process)).collect();
-        self.context.supervised.forget(&settled);
+        self.forget(&settled);
+    }
+
+    fn forget(&self, effects: &[EffectId]) {
+        let next = if self.how_many() == 0 { NextStart::NotExpected } else { NextStart::Expected };
+        self.context.supervised.forget(effects, next);
     }
 
     /// How many effects are going on.
@@ -227,8 +234,8 @@ impl Executors {
             Ok(outcome) => self.report(&effect.id, outcome),
             Err(Halt::Broken { message }) => self.report(&effect.id, Outcome::Broken { message }),
             Err(Halt::Unwanted) => {
-                self.context.supervised.forget(std::slice::from_ref(&effect.id));
                 self.done(&effect.id);
+                self.forget(std::slice::from_ref(&effect.id));
             }
         }
     }
