@@ -69,7 +69,7 @@ mod tests {
         std::fs::rename(&beside, path).unwrap();
     }
 
-    /// [P1] A file is parsed once for all effects of a run, and again when it was replaced.
+    /// A file is parsed once for all effects of a run, and again when it was replaced.
     #[test]
     fn a_file_is_parsed_again_only_when_it_was_replaced() {
         let dir = tempfile::tempdir().unwrap();

@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// [P1] What goes on at the same time has a thread for each, however many; a few of them are
+    /// [G25] What goes on at the same time has a thread for each, however many; a few of them are
     /// kept, and no more.
     #[test]
     fn each_has_a_thread_of_its_own_and_a_few_are_kept() {
