@@ -1,19 +1,55 @@
 //! The user documentation, executed: blocks that are marked as such are run by a shell with the
 //! real command, in a place of their own.
-#![expect(clippy::unwrap_used, reason = "tests: what fails here is the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests: what fails here is the test")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 /// Stands before a block that is executed.
 const MARK: &str = "<!-- executed -->";
+/// Stands before a block that is executed in a repository with one commit.
+const IN_REPOSITORY: &str = "<!-- executed in a repository -->";
 /// The pages with marked blocks.
 const PAGES: &[(&str, &str)] =
     &[("getting-started.md", include_str!("../../../docs/getting-started.md"))];
+/// The pages with blocks for a repository, and what each block has to say, in this order.
+const STORIES: &[(&str, &str, &[&[&str]])] = &[
+    (
+        "sessions.md",
+        include_str!("../../../docs/sessions.md"),
+        &[&["\"success\": true", "\"content\": \"A page", "\"success\": true"]],
+    ),
+    (
+        "locks.md",
+        include_str!("../../../docs/locks.md"),
+        &[
+            &[
+                "README.md",
+                "HOLDER",
+                "cli",
+                "exit code 75",
+                "released README.md",
+                "**",
+                "released .",
+            ],
+            &["new_sha", "new_sha", "refused: somebody was faster", "two"],
+        ],
+    ),
+    (
+        "tokens.md",
+        include_str!("../../../docs/tokens.md"),
+        &[&["\"remaining_budget\": 18800", "used       1200", "helper"]],
+    ),
+    (
+        "topics.md",
+        include_str!("../../../docs/topics.md"),
+        &[&["{\"topic\":\"session.changed\"", "{\"topic\":\"lock.changed\"", "action=acquired"]],
+    ),
+];
 
 /// The marked blocks of a page.
-fn blocks(page: &str) -> Vec<&str> {
-    let after = page.split(MARK).skip(1);
+fn blocks<'a>(page: &'a str, mark: &str) -> Vec<&'a str> {
+    let after = page.split(mark).skip(1);
     after.map(|text| text.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap()).collect()
 }
 
@@ -36,19 +72,54 @@ fn shell(place: &Path, script: &str) -> Output {
         .unwrap()
 }
 
+/// A home of its own.
+fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+        .create(place.path().join("run"))
+        .unwrap();
+    place
+}
+
+/// A repository with one commit.
+const REPOSITORY: &str = "mkdir notes && cd notes && git init -q -b main && \
+    git config user.name 'A reader' && git config user.email reader@example.org && \
+    echo 'A page.' >README.md && git add . && git commit -q -m base";
+
+/// [A8.6] What the pages say of working through the daemon is so.
+#[test]
+fn stories_in_a_repository_say_what_the_page_says() {
+    for (name, page, expected) in STORIES {
+        let scripts = blocks(page, IN_REPOSITORY);
+        assert_eq!(scripts.len(), expected.len(), "{name}: what each block says");
+        for (script, words) in scripts.iter().zip(*expected) {
+            let place = place();
+            assert!(shell(place.path(), REPOSITORY).status.success());
+            let done = shell(place.path(), &format!("cd notes\n{script}"));
+            let said = String::from_utf8_lossy(&done.stdout);
+            let stopped = shell(place.path(), "cd notes && cxo daemon stop --end-agents");
+            let stderr = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{name}: {}\n{said}\n{stderr}", done.status);
+            assert!(stopped.status.success(), "{name}: the daemon could not be stopped");
+            let mut rest = &*said;
+            for word in *words {
+                let at = rest.find(word).unwrap_or_else(|| panic!("{name}: no {word} in\n{said}"));
+                rest = &rest[at + word.len()..];
+            }
+        }
+    }
+}
+
 /// [A8.6] What stands in the pages works as it stands there, and says what the page says.
 #[test]
 fn examples_are_carried_out_as_they_stand() {
     for (name, page) in PAGES {
-        for block in blocks(page) {
-            let place = tempfile::tempdir().unwrap();
-            std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
-                .create(place.path().join("run"))
-                .unwrap();
+        for block in blocks(page, MARK) {
+            let place = place();
             let done = shell(place.path(), block);
             let (stdout, stderr) =
                 (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-            let stopped = shell(&place.path().join("notes"), "cxo daemon stop --end-agents");
+            let stopped = shell(place.path(), "cd notes && cxo daemon stop --end-agents");
             assert!(done.status.success(), "{name}: {}\n{stdout}\n{stderr}", done.status);
             assert!(stopped.status.success(), "{name}: the daemon could not be stopped");
             assert!(stdout.contains("ordered one before two"), "{stdout}");
@@ -61,6 +132,6 @@ fn examples_are_carried_out_as_they_stand() {
 #[test]
 fn no_marked_block_is_passed_over() {
     for (name, page) in PAGES {
-        assert!(!blocks(page).is_empty(), "{name} has no block to execute");
+        assert!(!blocks(page, MARK).is_empty(), "{name} has no block to execute");
     }
 }

@@ -1094,7 +1094,10 @@ export interface TokensReported {
 
 /** See `pubsub.subscribe`. */
 export interface TopicsSubscribe {
-  /** Every event after this position; absent: only what comes from now on. */
+  /**
+   * Every event after this position, then a notice `pubsub.caughtUp`, then what comes; absent: only
+   * what comes from now on.
+   */
   since?: number | null;
   /** Topics, or with a wildcard at the end: `task.*`, `*`. */
   topics: string[];

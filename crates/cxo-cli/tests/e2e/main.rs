@@ -8,6 +8,7 @@
 mod bulk;
 mod callers;
 mod conflicts;
+mod examples;
 mod faults;
 mod following;
 mod happy;
