@@ -27,14 +27,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use cxo_protocol::Problem;
 use cxo_protocol::report::{ConfigReport, DoctorReport, InitReport, Located};
+use cxo_protocol::{AddedEdge, Plan, Problem};
 
 pub use reference::reference;
 
 use crate::context::Surroundings;
 use crate::out::Out;
+
+/// A plan as it would be carried out, and the edges that were added to it.
+pub type Accepted = (Arc<Plan>, Vec<AddedEdge>);
 
 /// What the command asks for without a daemon, and what it hands the process over to.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,8 @@ pub struct Entry {
     /// The settings in force in a directory, given those of the command line.
     pub config_show:
         fn(&Path, &BTreeMap<String, serde_json::Value>) -> Result<ConfigReport, Problem>,
+    /// Accepts a plan without starting anything, or says what is wrong with it.
+    pub accept_plan: fn(Plan) -> Result<Accepted, Problem>,
     /// Writes a configuration.
     pub init: fn(&Path) -> Result<InitReport, Problem>,
     /// Is the daemon of the repository that holds a directory. Writes `ready` to stdout once it listens.

@@ -7,6 +7,7 @@ fn main() -> ExitCode {
         locate: cxo_daemon::locate,
         doctor: cxo_daemon::doctor::examine,
         config_show: cxo_daemon::config::show,
+        accept_plan: cxo_daemon::plan_preview::accept,
         init: cxo_daemon::init::init,
         run_daemon: cxo_daemon::daemon,
         supervise: cxo_daemon::supervise,

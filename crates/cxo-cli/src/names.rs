@@ -17,6 +17,13 @@ pub(crate) fn run_view(client: &mut Client, run: &str) -> Result<RunView, Proble
     document.runs.into_iter().next().ok_or_else(|| no_run(run))
 }
 
+/// The newest run that goes on; if none does, the newest.
+pub(crate) fn newest_open(client: &mut Client) -> Result<String, Problem> {
+    let document = client.call::<method::RunStatus>(&StatusQuery::default())?;
+    let open = document.runs.into_iter().find(|run| !run.state.is_ended());
+    Ok(open.map_or_else(|| LAST.to_owned(), |run| run.id.to_string()))
+}
+
 fn no_run(run: &str) -> Problem {
     let problem = if run == LAST {
         Problem::new(Code::NoSuchRun, "there is no run yet")

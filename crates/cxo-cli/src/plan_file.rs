@@ -1,12 +1,11 @@
 //! Plans and goals that a person brings: read with their limits, and refused with the place of
 //! what is wrong. Whether a plan can be carried out is the daemon's to judge.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use cxo_protocol::{Code, Plan, Problem, TaskId};
+use cxo_protocol::{Code, Plan, Problem};
 
 /// The largest plan file: a request holds no more.
 const MAX_PLAN_BYTES: u64 = 1 << 20;
@@ -50,67 +49,6 @@ pub(crate) fn parse(text: &str) -> Result<Plan, String> {
         .end()
         .map_err(|error| format!("{}:{}: text after the plan", error.line(), error.column()))?;
     Ok(plan)
-}
-
-/// What can be seen to be wrong with a plan without asking anybody.
-pub(crate) fn faults(plan: &Plan) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut known = BTreeSet::new();
-    for task in &plan.tasks {
-        if !known.insert(&task.id) {
-            found.push(format!("there are two tasks {}", task.id));
-        }
-    }
-    for task in &plan.tasks {
-        for need in task.depends_on.iter().filter(|need| !known.contains(need)) {
-            found.push(format!("{} needs {need}, which is not in the plan", task.id));
-        }
-    }
-    if found.is_empty() {
-        found.extend(cycle(plan).map(|ids| {
-            let names: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-            format!("tasks wait for each other: {}", names.join(" → "))
-        }));
-    }
-    found
-}
-
-/// Tasks that wait for each other, the first named again at the end.
-fn cycle(plan: &Plan) -> Option<Vec<&TaskId>> {
-    let needs: BTreeMap<&TaskId, &[TaskId]> =
-        plan.tasks.iter().map(|task| (&task.id, task.depends_on.as_slice())).collect();
-    let mut left: BTreeMap<&TaskId, usize> =
-        needs.iter().map(|(id, needs)| (*id, needs.len())).collect();
-    let mut dependents: BTreeMap<&TaskId, Vec<&TaskId>> = BTreeMap::new();
-    for (id, needed) in &needs {
-        for need in *needed {
-            dependents.entry(need).or_default().push(id);
-        }
-    }
-    let mut ready: Vec<&TaskId> =
-        left.iter().filter(|(_, left)| **left == 0).map(|(id, _)| *id).collect();
-    while let Some(id) = ready.pop() {
-        left.remove(id);
-        for next in dependents.get(id).into_iter().flatten() {
-            if let Some(count) = left.get_mut(next) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.push(next);
-                }
-            }
-        }
-    }
-    // Whoever is left needs somebody who is left: following that must come back.
-    let mut at = *left.keys().next()?;
-    let mut path: Vec<&TaskId> = Vec::new();
-    loop {
-        if let Some(start) = path.iter().position(|id| *id == at) {
-            path.push(at);
-            return Some(path.split_off(start));
-        }
-        path.push(at);
-        at = needs.get(at)?.iter().find(|need| left.contains_key(need))?;
-    }
 }
 
 /// The goal as it was given, or from `input` where it is `-`.

@@ -28,6 +28,7 @@ impl Run {
             jobs: self.options.jobs,
             base: self.options.base.clone(),
             base_commit: self.base.as_ref().map(|base| base.commit.clone()),
+            base_receipts: self.base_receipts.clone().unwrap_or_default(),
             target: self.target.clone(),
             checks: self.options.checks.iter().map(cxo_protocol::CheckCommand::line).collect(),
             summary: self.plan.as_ref().map(|plan| plan.summary.clone()),

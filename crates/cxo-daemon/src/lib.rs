@@ -20,6 +20,7 @@ pub mod init;
 mod keys;
 mod listener;
 mod paths;
+pub mod plan_preview;
 mod problems;
 mod projection;
 mod prompts;

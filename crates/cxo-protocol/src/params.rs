@@ -221,14 +221,14 @@ pub struct LogFile {
 pub struct ReceiptList {
     /// The run.
     pub run: RunId,
-    /// Each with the task whose landing it was for.
+    /// Those of the base, then each with the task whose landing it was for.
     pub receipts: Vec<ReceiptOf>,
 }
 
 /// A receipt and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReceiptOf {
-    /// The task.
+    /// The task; absent for the base.
     pub task: Option<TaskId>,
     /// The commit that has the tree.
     pub commit: Option<CommitId>,

@@ -191,6 +191,9 @@ pub struct RunView {
     pub base: String,
     /// The commit that it started from.
     pub base_commit: Option<CommitId>,
+    /// What the checks said about the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_receipts: Vec<Receipt>,
     /// Where its target is.
     pub target: Option<CommitId>,
     /// The commands that a tree must pass, as lines.

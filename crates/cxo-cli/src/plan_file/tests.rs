@@ -24,36 +24,6 @@ fn older_plan_files_are_read() {
     assert_eq!(plan.tasks.len(), 1);
 }
 
-fn plan(tasks: &[(&str, &[&str])]) -> Plan {
-    let mut plan = crate::render::examples::plan();
-    let model = plan.tasks[0].clone();
-    let id = |id: &str| TaskId::new(id).unwrap();
-    plan.tasks = tasks
-        .iter()
-        .map(|(name, needs)| cxo_protocol::PlanTask {
-            id: id(name),
-            depends_on: needs.iter().map(|need| id(need)).collect(),
-            ..model.clone()
-        })
-        .collect();
-    plan
-}
-
-#[test]
-fn a_cycle_is_named_in_full() {
-    let faults = faults(&plan(&[
-        ("a", &[]),
-        ("b", &["a", "d"]),
-        ("c", &["b"]),
-        ("d", &["c"]),
-        ("e", &["d"]),
-    ]));
-    assert_eq!(faults, ["tasks wait for each other: b → d → c → b"]);
-    assert!(super::faults(&plan(&[("a", &[]), ("b", &["a"])])).is_empty());
-    let faults = super::faults(&plan(&[("a", &["x"]), ("a", &[])]));
-    assert_eq!(faults, ["there are two tasks a", "a needs x, which is not in the plan"]);
-}
-
 #[test]
 fn a_goal_has_something_in_it_and_at_most_half_a_mebibyte() {
     let full = "x".repeat(512 << 10);

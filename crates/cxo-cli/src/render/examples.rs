@@ -89,6 +89,7 @@ pub(crate) fn planned() -> RunView {
         jobs: 4,
         base: "main".to_owned(),
         base_commit: Some(commit('b')),
+        base_receipts: Vec::new(),
         target: None,
         checks: vec!["cargo test".to_owned(), "npm test".to_owned()],
         summary: Some("A token bucket per client, and the answers that tell of it.".to_owned()),

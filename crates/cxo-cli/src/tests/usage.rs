@@ -129,6 +129,36 @@ fn tasks_are_named_by_themselves_or_with_their_run() {
     assert!(done.stderr.contains("error[CX1402]") && done.stderr.contains("cxo task list r7k2"));
 }
 
+/// [D14] A dry run of a verb that changes something shows what it would be about and asks for
+/// nothing else.
+#[test]
+fn a_dry_run_of_a_change_only_looks() {
+    let over = failed();
+    let mut open = crate::render::examples::running();
+    open.id = cxo_protocol::RunId::new("r8").unwrap();
+    let document = json!({"v": 1, "runs": [over, open.clone()]});
+    let place = daemon(move |method, _| match method {
+        "run.status" => Do::Answer(document.clone()),
+        "run.cancel" => Do::Answer(serde_json::to_value(&open).unwrap()),
+        other => Do::Refuse(Problem::new(Code::NoSuchMethod, other)),
+    });
+    for args in [
+        &["task", "retry", "t7", "--note", "x", "--dry-run"][..],
+        &["task", "skip", "t7", "--dry-run"],
+        &["task", "cancel", "t7", "--dry-run"],
+        &["task", "reply", "t7", "no", "--dry-run"],
+        &["resume", "--yes", "--dry-run"],
+        &["cancel", "--dry-run"],
+    ] {
+        let done = place.cxo(args);
+        assert_eq!(done.exit, Exit::Ok, "{args:?} {}", done.stderr);
+        assert!(done.stderr.contains("dry run: "), "{args:?} {}", done.stderr);
+    }
+    assert!(place.called("run.cancel").is_empty());
+    assert_eq!(place.cxo(&["cancel"]).exit, Exit::Ok);
+    assert_eq!(place.called("run.cancel"), [json!({"run": "r8"})], "the newest that goes on");
+}
+
 #[test]
 fn logs_are_harmless_unless_raw() {
     let view = serde_json::to_value(failed()).unwrap();

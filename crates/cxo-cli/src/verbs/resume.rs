@@ -3,12 +3,13 @@
 use cxo_protocol::client::Client;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::{Approve, ResumeRun};
-use cxo_protocol::view::Awaits;
+use cxo_protocol::view::{Awaits, StatusDocument};
 use cxo_protocol::{Exit, Problem};
 
-use crate::context::Context;
+use crate::context::{Context, now};
 use crate::environment;
 use crate::names::{LAST, run_view};
+use crate::render::status;
 use crate::watch::{Following, follow};
 
 /// Go on with a run: approve what it waits for, or open it again
@@ -24,6 +25,9 @@ pub(crate) struct Resume {
     /// Approve the plan and the commands that the repository brings
     #[arg(long, short)]
     yes: bool,
+    /// Show which run it would be, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Return at once; the run goes on
     #[arg(long)]
     detach: bool,
@@ -33,6 +37,12 @@ impl Resume {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
         let (mut calls, at) = context.connect()?;
         let view = run_view(&mut calls, &self.run)?;
+        if self.dry_run {
+            context.out.story("dry run: with this run it would go on");
+            let text = status::one(&view, &context.look, now());
+            context.answer(&text, &StatusDocument { v: 1, runs: vec![view] });
+            return Ok(Exit::Ok);
+        }
         let run = view.id.clone();
         let mut pushes = None;
         if self.yes || view.state.is_ended() {

@@ -42,18 +42,27 @@ enum Verb {
         /// What the agent should know
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
+        /// Show which task it would be, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Treat a task as done without a change, so that those which need it go on
     Skip {
         /// The task
         #[arg(value_name = "TASK")]
         task: String,
+        /// Show which task it would be, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// End a task; those that need it are blocked
     Cancel {
         /// The task
         #[arg(value_name = "TASK")]
         task: String,
+        /// Show which task it would be, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Answer a task's question
     Reply {
@@ -63,7 +72,33 @@ enum Verb {
         /// The answer
         #[arg(value_name = "ANSWER")]
         answer: Word,
+        /// Show which task it would be, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
+}
+
+impl Verb {
+    /// The task that is only to be shown, and what would become of it.
+    fn only_shown(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::Retry { task, dry_run: true, .. } => Some((task, "opened again")),
+            Self::Skip { task, dry_run: true } => Some((task, "skipped")),
+            Self::Cancel { task, dry_run: true } => Some((task, "cancelled")),
+            Self::Reply { task, dry_run: true, answer: Word::Yes } => {
+                Some((task, "answered with yes"))
+            }
+            Self::Reply { task, dry_run: true, answer: Word::No } => {
+                Some((task, "answered with no"))
+            }
+            Self::List { .. }
+            | Self::Show { .. }
+            | Self::Retry { .. }
+            | Self::Skip { .. }
+            | Self::Cancel { .. }
+            | Self::Reply { .. } => None,
+        }
+    }
 }
 
 /// An answer.
@@ -78,6 +113,13 @@ enum Word {
 impl Task {
     pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
         let (mut client, _) = context.connect()?;
+        if let Some((task, change)) = self.verb.only_shown() {
+            let (run, task) = task_name(task);
+            let view = run_view(&mut client, &run)?;
+            context.out.story(&format!("dry run: this task would be {change}"));
+            show(context, &view, &task)?;
+            return Ok(Exit::Ok);
+        }
         match self.verb {
             Verb::List { run } => {
                 let view = run_view(&mut client, &run)?;
@@ -90,15 +132,19 @@ impl Task {
                 let view = run_view(&mut client, &run)?;
                 show(context, &view, &task)?;
             }
-            Verb::Retry { task, note } => {
+            Verb::Retry { task, note, dry_run: _ } => {
                 let (run, task) = task_name(&task);
                 let params = TaskRetry { run, task: task.clone(), note };
                 let view = client.call::<method::RunRetryTask>(&params)?;
                 changed(context, &view, &task)?;
             }
-            Verb::Skip { task } => on::<method::RunSkipTask>(context, &mut client, &task)?,
-            Verb::Cancel { task } => on::<method::RunCancelTask>(context, &mut client, &task)?,
-            Verb::Reply { task, answer } => {
+            Verb::Skip { task, dry_run: _ } => {
+                on::<method::RunSkipTask>(context, &mut client, &task)?
+            }
+            Verb::Cancel { task, dry_run: _ } => {
+                on::<method::RunCancelTask>(context, &mut client, &task)?
+            }
+            Verb::Reply { task, answer, dry_run: _ } => {
                 let (run, task) = task_name(&task);
                 let answer = match answer {
                     Word::Yes => Answer::Yes,

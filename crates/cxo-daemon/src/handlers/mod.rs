@@ -232,18 +232,19 @@ impl Handlers {
     async fn receipts(&self, name: &str) -> Result<ReceiptList, Problem> {
         let run = self.find_run(name).await?;
         let view = self.hold(&run).await?;
-        let receipts = view
-            .tasks
-            .iter()
-            .flat_map(|task| {
-                task.receipts.iter().map(|receipt| ReceiptOf {
-                    task: Some(task.id.clone()),
-                    commit: task.commit.clone(),
-                    receipt: receipt.clone(),
-                })
+        let of_base = view.base_receipts.iter().map(|receipt| ReceiptOf {
+            task: None,
+            commit: view.base_commit.clone(),
+            receipt: receipt.clone(),
+        });
+        let of_tasks = view.tasks.iter().flat_map(|task| {
+            task.receipts.iter().map(|receipt| ReceiptOf {
+                task: Some(task.id.clone()),
+                commit: task.commit.clone(),
+                receipt: receipt.clone(),
             })
-            .collect();
-        Ok(ReceiptList { run, receipts })
+        });
+        Ok(ReceiptList { run, receipts: of_base.chain(of_tasks).collect() })
     }
 
     fn server_status(&self) -> ServerStatus {

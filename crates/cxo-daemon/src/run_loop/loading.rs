@@ -99,9 +99,12 @@ impl Loop {
         loop {
             let bad = |seq, why| LoadError::Event { run: Some(run.clone()), seq, why };
             let read = self.parts.store.read(&stream, after, LOAD_AT_ONCE);
-            let events = read.map_err(|error| match error {
-                StoreError::Corrupt { seq } => bad(seq, "its checksum does not match".to_owned()),
-                other => other.into(),
+            let events = read.map_err(|error| {
+                if let StoreError::Corrupt { seq } = error {
+                    bad(seq, "its checksum does not match".to_owned())
+                } else {
+                    error.into()
+                }
             })?;
             let Some(last) = events.last() else { return Ok(()) };
             after = last.seq;

@@ -7,7 +7,6 @@ use cxo_protocol::{Code, Exit, Plan, Problem, RunId, Timestamp, Usage};
 
 use super::Work;
 use crate::context::Context;
-use crate::plan_file;
 use crate::render::reports::{self, Origin};
 use crate::text::counted;
 
@@ -17,21 +16,15 @@ pub(super) fn show(work: &Work, context: &mut Context<'_>) -> Result<Exit, Probl
     let directory = context.directory()?;
     context.locate()?;
     let config = (context.entry.config_show)(&directory, &work.settings())?;
-    let faults = brief.plan.as_ref().map(plan_file::faults).unwrap_or_default();
-    if !faults.is_empty() {
-        let problem = Problem::new(Code::BadPlan, "the plan cannot be carried out");
-        return Err(faults
-            .into_iter()
-            .fold(problem, Problem::because)
-            .keeping("nothing was started"));
-    }
+    let accepted = brief.plan.clone().map(context.entry.accept_plan).transpose()?;
     let doctor = (context.entry.doctor)(&directory, &context.around.env);
     let is_bad = doctor.items.iter().any(|item| item.health == Health::Bad);
     let agent = setting(&config, "run.agent").unwrap_or_else(|| "codex".to_owned());
-    let mut text = match &brief.plan {
-        Some(plan) => {
+    let mut text = match &accepted {
+        Some((plan, added_edges)) => {
             let jobs = setting(&config, "run.jobs").and_then(|jobs| jobs.parse().ok());
-            let preview = preview(plan, &agent, jobs.unwrap_or(1))?;
+            let view = preview(plan, &agent, jobs.unwrap_or(1))?;
+            let preview = RunView { added_edges: added_edges.clone(), ..view };
             crate::render::plan::table(&preview, &context.look)
         }
         None => format!(
@@ -49,7 +42,9 @@ pub(super) fn show(work: &Work, context: &mut Context<'_>) -> Result<Exit, Probl
         text.push_str(&reports::doctor(&found, &context.look));
     }
     let document = serde_json::json!({
-        "v": 1, "goal": brief.goal, "plan": brief.plan, "config": config, "doctor": doctor,
+        "v": 1, "goal": brief.goal, "plan": accepted.as_ref().map(|(plan, _)| plan),
+        "added_edges": accepted.as_ref().map(|(_, edges)| edges),
+        "config": config, "doctor": doctor,
     });
     context.answer(&text, &document);
     context.out.story("dry run: nothing was started");
@@ -101,6 +96,7 @@ pub(crate) fn preview(plan: &Plan, agent: &str, jobs: u32) -> Result<RunView, Pr
         jobs,
         base: String::new(),
         base_commit: None,
+        base_receipts: Vec::new(),
         target: None,
         checks: Vec::new(),
         summary: Some(plan.summary.clone()),
