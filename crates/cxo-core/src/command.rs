@@ -122,6 +122,12 @@ pub enum Command {
     Tick,
 }
 
+impl From<SharedCommand> for Command {
+    fn from(command: SharedCommand) -> Self {
+        Self::Shared(command)
+    }
+}
+
 impl Command {
     /// The run that has to be held for a command to be decided. `None` for what concerns all of
     /// them, what is shared, or a run that is held because it is open.

@@ -4,6 +4,24 @@ use std::sync::{Mutex, PoisonError};
 
 use cxo_protocol::{Principal, SessionId};
 
+use crate::inbox::Remember;
+
+/// One call of a method.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// Who calls.
+    pub(crate) caller: &'a Caller,
+    /// Under which its answer is kept, if the caller wants it to be.
+    pub(crate) remember: Option<Remember>,
+}
+
+impl Call<'_> {
+    /// Who calls.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+}
+
 /// One connection of somebody who proved who they are.
 #[derive(Debug)]
 pub(crate) struct Caller {

@@ -1,6 +1,7 @@
 //! Randomness and the clock: the only place where either enters.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cxo_protocol::wire::Key;
 use cxo_protocol::wire::key::KEY_BYTES;
@@ -13,10 +14,51 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// taken id once in a thousand starts; it is then drawn again.
 const RUN_CHARS: usize = 4;
 
-/// The present.
+/// The present: the wall clock when the clock was started, and the time that has passed since, be
+/// the system asleep or not. Whoever sets the wall clock changes no lease.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    CLOCK.get_or_init(|| Clock::starting(wall(), passed(), None, Timestamp(0))).at(passed())
+}
+
+/// Starts the clock of this process: as the daemon before had it, if that left one because leases
+/// went on, and never before what has happened already. Answers what to leave to the next one.
+pub(crate) fn start_clock(left: Option<u64>, last: Timestamp) -> u64 {
+    CLOCK.get_or_init(|| Clock::starting(wall(), passed(), left, last)).offset_ms
+}
+
+/// A clock that runs by the time since the system was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Clock {
+    /// What is added to that time.
+    offset_ms: u64,
+}
+
+static CLOCK: OnceLock<Clock> = OnceLock::new();
+
+impl Clock {
+    fn starting(wall: Timestamp, passed: Duration, left: Option<u64>, last: Timestamp) -> Self {
+        let fresh = wall.0.max(last.0).saturating_sub(millis(passed));
+        Self { offset_ms: left.unwrap_or(fresh) }
+    }
+
+    fn at(self, passed: Duration) -> Timestamp {
+        Timestamp(self.offset_ms.saturating_add(millis(passed)))
+    }
+}
+
+fn wall() -> Timestamp {
+    Timestamp(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
+/// Since the system was started, sleep included.
+fn passed() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Random letters and digits.
@@ -60,4 +102,33 @@ pub(crate) fn nonce() -> Result<[u8; KEY_BYTES], Problem> {
         Problem::new(Code::Internal, "the system has no randomness").because(error.to_string())
     })?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// [G17] Ten years forward or back on the wall clock are no time at all, nor is a new daemon; a
+    /// night asleep is a night.
+    #[test]
+    fn only_passing_time_counts() {
+        let wall = Timestamp(1_700_000_000_000);
+        let clock = Clock::starting(wall, DAY, None, Timestamp(0));
+        assert_eq!(clock.at(DAY), wall);
+        assert_eq!(clock.at(DAY * 2), wall.plus_millis(millis(DAY)));
+        for stepped in [Timestamp(0), wall.plus_millis(10 * 365 * 86_400_000)] {
+            let next = Clock::starting(stepped, DAY * 2, Some(clock.offset_ms), wall);
+            assert_eq!(next.at(DAY * 2), clock.at(DAY * 2));
+        }
+    }
+
+    /// [G17] A clock that was set back while nobody ran does not undo what has happened.
+    #[test]
+    fn time_does_not_go_back_before_the_last_event() {
+        let last = Timestamp(1_700_000_000_000);
+        let clock = Clock::starting(Timestamp(1_000), DAY, None, last);
+        assert_eq!(clock.at(DAY), last);
+    }
 }

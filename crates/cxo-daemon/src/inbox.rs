@@ -6,23 +6,53 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::Duration;
 
-use cxo_core::Command;
+use cxo_core::{Command, Repo};
 use cxo_protocol::params::AgentsOnStop;
 use cxo_protocol::{Code, Problem, RunId};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// Where an answer goes: the position of the log after the commit, or why there was none.
 pub(crate) type Answer = oneshot::Sender<Result<u64, Problem>>;
 
+/// A client that waits for what becomes of its command.
+pub(crate) struct Client {
+    /// Where its answer goes, after the commit.
+    pub(crate) answer: oneshot::Sender<Result<Value, Problem>>,
+    /// Makes the answer from the state that the command led to.
+    pub(crate) reply: Box<dyn FnOnce(&Repo) -> Value + Send>,
+    /// Under which the answer is kept, in the same transaction.
+    pub(crate) remember: Option<Remember>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("remember", &self.remember).finish_non_exhaustive()
+    }
+}
+
+/// What an answer is kept under, so that the same request is never carried out twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Remember {
+    /// Who called.
+    pub(crate) principal: String,
+    /// The method.
+    pub(crate) method: &'static str,
+    /// The key that the caller chose.
+    pub(crate) idem_key: String,
+    /// The digest of the parameters.
+    pub(crate) body_hash: String,
+}
+
 /// What comes in.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A command, and where its answer goes.
+    /// A command, and who waits for its answer.
     Command {
         /// What is to be decided.
         command: Command,
-        /// Who waits for the answer.
-        answer: Option<Answer>,
+        /// Who waits.
+        client: Option<Box<Client>>,
     },
     /// A run is to be held in memory again, for a query or a command.
     Hold {
@@ -109,7 +139,7 @@ impl Inbox {
 
     /// Puts a report in. It must not get lost, so it waits for its place.
     pub(crate) fn report(&self, command: Command) {
-        self.wait_in(Message::Command { command, answer: None });
+        self.wait_in(Message::Command { command, client: None });
     }
 
     /// Has the daemon leave, after what waits before this.

@@ -25,6 +25,7 @@ mod problems;
 mod projection;
 mod prompts;
 mod published;
+mod remembered;
 mod run_loop;
 mod serve;
 mod slots;

@@ -127,6 +127,12 @@ impl Paths {
         self.state.join("daemon.log")
     }
 
+    /// The clock of a daemon that left while leases went on. A reboot forgets it, as it ends the
+    /// time that it counts from.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.runtime.join("clock")
+    }
+
     /// The event log and its projections.
     pub(crate) fn database(&self) -> PathBuf {
         self.state.join("state.db")

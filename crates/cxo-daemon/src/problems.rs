@@ -1,7 +1,7 @@
 //! What went wrong in a crate, as what a person is told: one function per crate's errors.
 
 use cxo_core::{Rejected, SharedRejected};
-use cxo_git::{FileError, GitError};
+use cxo_git::{FileError, GitError, PatchError, SessionTreeError};
 use cxo_protocol::{Code, Principal, Problem};
 use cxo_store::StoreError;
 
@@ -27,6 +27,7 @@ pub(crate) fn of_git(error: &GitError) -> Problem {
         GitError::BadRevision { .. } | GitError::UnknownRevision { .. } => {
             problem(Code::NoSuchBase).try_next("git branch --all")
         }
+        GitError::BadRefName { .. } => problem(Code::BadRequest),
         GitError::PartialClone { .. }
         | GitError::ForeignOwner { .. }
         | GitError::UnknownFormat { .. } => problem(Code::UnsupportedRepository),
@@ -118,6 +119,46 @@ pub(crate) fn of_file(error: &FileError) -> Problem {
         FileError::DiskFull { .. } => problem(Code::DiskFull).try_next("df -h ."),
         FileError::NoExchange { .. } => problem(Code::UnsupportedRepository),
         FileError::Io { .. } => problem(Code::Internal),
+    }
+}
+
+/// A patch that is not taken or does not fit.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what the patch itself says wrong is one code")]
+pub(crate) fn of_patch(error: &PatchError) -> Problem {
+    let problem = |code| Problem::new(code, error.to_string()).keeping(NOTHING);
+    match error {
+        PatchError::TooLarge { .. }
+        | PatchError::TooManyFiles
+        | PatchError::ResultTooLarge { .. } => problem(Code::TooLarge),
+        PatchError::Missing { .. }
+        | PatchError::Exists { .. }
+        | PatchError::OtherMode { .. }
+        | PatchError::Mismatch { .. } => {
+            problem(Code::Changed).try_next("vcs.diff, and a patch against that commit")
+        }
+        _ => problem(Code::BadPatch),
+    }
+}
+
+/// An error of a session's version control.
+pub(crate) fn of_tree(error: &SessionTreeError) -> Problem {
+    let problem = |code| Problem::new(code, error.to_string()).keeping(NOTHING);
+    match error {
+        SessionTreeError::Git(error) => of_git(error),
+        SessionTreeError::NotOfRepository { .. } | SessionTreeError::Swapped { .. } => {
+            problem(Code::UnsupportedRepository).try_next("git worktree list")
+        }
+        SessionTreeError::NoRegularFile { .. } => problem(Code::BadPatch),
+        SessionTreeError::NothingToCommit
+        | SessionTreeError::UnderWay { .. }
+        | SessionTreeError::Unmerged
+        | SessionTreeError::IndexLocked { .. }
+        | SessionTreeError::Filtered { .. } => problem(Code::WrongState).try_next("git status"),
+        SessionTreeError::IndexChanged => problem(Code::Changed).try_next("the same again"),
+        SessionTreeError::UnknownRemote { .. } | SessionTreeError::RemoteRefused { .. } => {
+            problem(Code::BadRemote).try_next("git remote -v")
+        }
+        SessionTreeError::PushRejected { .. } => problem(Code::Changed).try_next("git fetch"),
     }
 }
 

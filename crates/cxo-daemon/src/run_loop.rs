@@ -12,15 +12,18 @@ use std::time::{Duration, Instant};
 use cxo_core::{Change, Command, Fact, Rejected, Repo, Stamped};
 use cxo_protocol::params::AgentsOnStop;
 use cxo_protocol::{Code, EffectId, Event, Outcome, Problem, RunId, Timestamp};
-use cxo_store::{Batch, Lease, NewEvent, Seq, Store, StoreError, Stream};
+use cxo_store::{Answer as StoredAnswer, Batch, Lease, NewEvent, Seq, Store, StoreError, Stream};
+use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::door::Door;
 use crate::effects::CarryOut;
 use crate::feed::{Feed, told};
 use crate::housekeeping::Housekeeping;
-use crate::inbox::{Answer, Message, Messages};
+use crate::inbox::{Client, Message, Messages};
 use crate::projection::{Projector, touched};
 use crate::published::Published;
+use crate::remembered::ANSWERS_KEPT_MS;
 use crate::{fail_point, fresh, problems};
 
 mod loading;
@@ -74,11 +77,18 @@ struct Loop {
     /// Whether the state in memory is not the one in the store, and could not be loaded from it.
     is_stale: bool,
     idle_since: Option<Instant>,
+    /// When answers are next looked through for those whose time is over.
+    forget_answers_at: Timestamp,
 }
 
+/// Where the answer to a client goes.
+type Waiting = oneshot::Sender<Result<Value, Problem>>;
+
 /// A command that was decided and waits for the commit.
+#[derive(Debug)]
 struct Decided {
-    answer: Option<Answer>,
+    /// Who waits, and for what.
+    answer: Option<(Waiting, Value)>,
     /// What a report was about; after the commit its effect is settled.
     settled: Option<EffectId>,
     /// The report itself, so that it can be tried again.
@@ -97,6 +107,7 @@ impl RunLoop {
             again_at: None,
             is_stale: false,
             idle_since: None,
+            forget_answers_at: Timestamp(0),
             parts: self,
         };
         this.load()?;
@@ -123,7 +134,7 @@ impl Loop {
                         let held = self.hold(&run).map(|()| self.seq.0);
                         let _ = answer.send(held);
                     }
-                    Message::Command { command, answer } => group.push((command, answer)),
+                    Message::Command { command, client } => group.push((command, client)),
                 }
                 if group.len() < GROUP {
                     next = self.parts.messages.try_recv();
@@ -136,7 +147,7 @@ impl Loop {
     /// Waits for a message; `None` to leave. A wait that ends by time gives a tick.
     #[expect(clippy::option_option, reason = "a message, no message but work, or the end")]
     fn next_message(&mut self) -> Option<Option<Message>> {
-        let tick = || Some(Some(Message::Command { command: Command::Tick, answer: None }));
+        let tick = || Some(Some(Message::Command { command: Command::Tick, client: None }));
         if let Some(message) = self.parts.messages.try_recv() {
             return Some(Some(message));
         }
@@ -190,12 +201,12 @@ impl Loop {
     }
 
     /// Decides a group, stores it, and lets it out.
-    fn handle(&mut self, group: Vec<(Command, Option<Answer>)>) {
+    fn handle(&mut self, group: Vec<(Command, Option<Box<Client>>)>) {
         if self.is_stale && !self.reload() {
-            let answers = group.into_iter().map(|(command, answer)| Decided {
-                again: answer.is_none().then_some(command),
+            let answers = group.into_iter().map(|(command, client)| Decided {
+                again: client.is_none().then_some(command),
                 settled: None,
-                answer,
+                answer: client.map(|client| (client.answer, Value::Null)),
             });
             self.put_off(&unreadable(), answers.collect());
             return;
@@ -203,8 +214,9 @@ impl Loop {
         let again = std::mem::take(&mut self.unstored).into_iter().map(|command| (command, None));
         let now = fresh::now();
         let mut events = Vec::new();
+        let mut answers = Vec::new();
         let mut decided = Vec::new();
-        for (command, answer) in again.chain(group) {
+        for (command, client) in again.chain(group) {
             match self.decide(&command, now) {
                 Ok(more) => {
                     let settled = if let Command::Finished { effect, .. } = &command {
@@ -212,12 +224,17 @@ impl Loop {
                     } else {
                         None
                     };
-                    let again = answer.is_none().then_some(command);
+                    let again = client.is_none().then_some(command);
                     events.extend(more);
+                    let answer = client.map(|client| {
+                        let value = (client.reply)(&self.repo);
+                        answers.extend(client.remember.map(|kept| kept.with(&value, now)));
+                        (client.answer, value)
+                    });
                     decided.push(Decided { answer, settled, again });
                 }
                 Err(problem) => {
-                    refuse(&command, answer, problem, self.parts.executors.as_ref());
+                    refuse(&command, client, problem, self.parts.executors.as_ref());
                 }
             }
         }
@@ -227,11 +244,9 @@ impl Loop {
         if let Some(fault) = self.repo.fault() {
             tracing::error!(%fault, "a fault of the orchestrator: an event does not fit");
         }
-        fail_point::reached("append.before");
-        match self.store(&events) {
+        match self.store(&events, answers, now) {
             Ok(committed) => {
                 self.again_at = None;
-                fail_point::reached("append.after");
                 self.let_out(&committed, decided);
             }
             Err(error) => self.take_back(&error, decided),
@@ -259,11 +274,17 @@ impl Loop {
     }
 
     /// Appends the events of a group with the rows that they change.
-    fn store(&mut self, facts: &[Fact]) -> Result<Vec<(u64, Fact)>, StoreError> {
-        if facts.is_empty() {
+    fn store(
+        &mut self,
+        facts: &[Fact],
+        answers: Vec<StoredAnswer>,
+        now: Timestamp,
+    ) -> Result<Vec<(u64, Fact)>, StoreError> {
+        if facts.is_empty() && answers.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch::default();
+        self.forget_answers(&answers, now)?;
+        let mut batch = Batch { answers, ..Batch::default() };
         let events = of_runs(facts);
         let runs: BTreeSet<&RunId> = events.iter().map(|stamped| &stamped.run).collect();
         batch.events = facts.iter().map(new_event).collect();
@@ -273,7 +294,9 @@ impl Loop {
             }
         }
         let first = self.seq.0 + 1;
+        fail_point::reached("append.before");
         self.seq = self.parts.store.append(&self.parts.lease, self.seq, &batch)?;
+        fail_point::reached("append.after");
         Ok((first..).zip(facts.iter().cloned()).collect())
     }
 
@@ -294,9 +317,20 @@ impl Loop {
         self.parts.executors.settled(&settled);
         for decided in decided {
             if let Some(answer) = decided.answer {
-                let _ = answer.send(Ok(self.seq.0));
+                let (waiting, value) = answer;
+                let _ = waiting.send(Ok(value));
             }
         }
+    }
+
+    /// Lets go of answers whose time is over, with a group that keeps new ones: an idle daemon is
+    /// not woken for that.
+    fn forget_answers(&mut self, new: &[StoredAnswer], now: Timestamp) -> Result<(), StoreError> {
+        if !new.is_empty() && self.forget_answers_at <= now {
+            self.parts.store.forget_answers(&self.parts.lease, now)?;
+            self.forget_answers_at = now.plus_millis(ANSWERS_KEPT_MS);
+        }
+        Ok(())
     }
 
     fn publish(&self, events: &[Stamped]) {
@@ -348,8 +382,8 @@ impl Loop {
     /// Refuses what clients asked, and keeps what was reported for another try.
     fn put_off(&mut self, problem: &Problem, decided: Vec<Decided>) {
         for decided in decided {
-            if let Some(answer) = decided.answer {
-                let _ = answer.send(Err(problem.clone()));
+            if let Some((waiting, _)) = decided.answer {
+                let _ = waiting.send(Err(problem.clone()));
             }
             self.unstored.extend(decided.again.filter(|command| *command != Command::Tick));
         }
@@ -387,15 +421,20 @@ fn unreadable() -> Problem {
 }
 
 /// Tells a client why; a report that nobody wants is settled all the same.
-fn refuse(command: &Command, answer: Option<Answer>, problem: Problem, executors: &dyn CarryOut) {
+fn refuse(
+    command: &Command,
+    client: Option<Box<Client>>,
+    problem: Problem,
+    executors: &dyn CarryOut,
+) {
     if let Command::Finished { effect, outcome } = command {
         if !matches!(outcome.as_ref(), Outcome::Broken { .. }) {
             tracing::info!(%effect, reason = problem.message, "a report was not taken");
         }
         executors.settled(std::slice::from_ref(effect));
     }
-    if let Some(answer) = answer {
-        let _ = answer.send(Err(problem));
+    if let Some(client) = client {
+        let _ = client.answer.send(Err(problem));
     }
 }
 

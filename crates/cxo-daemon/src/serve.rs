@@ -10,12 +10,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cxo_agent::supervisor::{Shutdown, SupervisorPaths};
+use cxo_core::SharedCommand;
 use cxo_git::{Hub, Repository};
+use cxo_protocol::methods::METHODS;
 use cxo_protocol::params::AgentsOnStop;
 use cxo_protocol::wire::Activity;
-use cxo_protocol::{Code, EffectId, Outcome, Problem};
-use cxo_store::{Lease, Reader, SqliteStore, Store};
+use cxo_protocol::{Code, EffectId, Outcome, Problem, Timestamp};
+use cxo_store::{Lease, Reader, Seq, SqliteStore, Store, StoreError, Stream};
 use rustix::fs::FlockOperation;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -31,6 +34,7 @@ use crate::keys::Keys;
 use crate::listener::{AttemptSockets, Gate};
 use crate::paths::{self, Paths};
 use crate::published::Published;
+use crate::remembered::Remembered;
 use crate::run_loop::RunLoop;
 use crate::slots::Slots;
 use crate::supervised::Supervised;
@@ -66,6 +70,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let config = config_of(&paths);
     let (store, lease) = open_store(&paths)?;
     let seq = store.last_seq().map_err(|error| problems::of_store(&error))?;
+    let remembered = remembered(&store)?;
     let hub = Hub::open(&paths.hub(), &repository).map_err(|error| problems::of_git(&error))?;
     let capacity = usize::try_from(config.server.queue_capacity).unwrap_or(usize::MAX);
     let (inbox, messages) = Inbox::new(capacity);
@@ -79,11 +84,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         sockets: OnceLock::new(),
         settings: Cached::default(),
         environments: Cached::default(),
-        reports: Box::new(ToInbox {
-            inbox: inbox.clone(),
-            feed: feed.clone(),
-            published: published.clone(),
-        }),
+        reports: Box::new(ToInbox::new(&inbox, &feed, &published)),
         hub,
         paths: paths.clone(),
     });
@@ -100,9 +101,10 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         capabilities: Arc::default(),
         started_at: fresh::now(),
         changed: tokio::sync::Notify::new(),
+        remembered,
         trees: crate::trees::Trees::default(),
     });
-    let runtime = runtime().map_err(|error| internal(&error))?;
+    let runtime = runtime()?;
     let bound = runtime
         .block_on(listener::bind(&paths, &config.server))
         .map_err(|error| internal(&error))?;
@@ -112,6 +114,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let sockets = AttemptSockets::new(gate.clone(), leaving.clone(), runtime.handle().clone());
     let _ = context.sockets.set(sockets);
     let listening = runtime.spawn(listener::serve(bound, gate, leaving));
+    inbox.report(SharedCommand::LimitTokens((&config.tokens).into()).into());
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
         Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
@@ -120,13 +123,14 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         lease,
         messages,
         executors: Box::new(executors),
-        published,
+        published: published.clone(),
         feed,
         door: door.clone(),
         housekeeping: Housekeeping::start(household).map_err(|error| internal(&error))?,
         idle_exit: idle_exit(&config.server),
     };
     let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_load(&error));
+    leave_clock(&published, &paths);
     // Nobody is to find a socket behind which nobody is.
     door.close();
     listener::close(&paths);
@@ -145,6 +149,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
 fn open_store(paths: &Paths) -> Result<(SqliteStore, Lease), Problem> {
     let open = || {
         let mut store = SqliteStore::open(&paths.database())?;
+        start_clock(&store, paths)?;
         let lease = store.acquire_lease(&format!("daemon {}", std::process::id()), fresh::now())?;
         Ok((store, lease))
     };
@@ -156,12 +161,42 @@ fn idle_exit(config: &ServerConfig) -> Option<Duration> {
     (millis > 0).then(|| Duration::from_millis(millis))
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<Runtime, Problem> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16)
         .enable_all()
         .build()
+        .map_err(|error| internal(&error))
+}
+
+/// Starts the clock by which leases run. If it cannot be left to the next daemon, that one starts
+/// it anew: no reason not to serve.
+fn start_clock(store: &SqliteStore, paths: &Paths) -> Result<(), StoreError> {
+    let before_last = Seq(store.last_seq()?.0.saturating_sub(1));
+    let newest = store.read(&Stream::All, before_last, 1)?;
+    let last = newest.first().map_or(Timestamp(0), |event| event.ts);
+    let left = std::fs::read_to_string(paths.clock()).ok().and_then(|text| text.parse().ok());
+    let offset = fresh::start_clock(left, last);
+    if let Err(error) = std::fs::write(paths.clock(), offset.to_string()) {
+        tracing::warn!(%error, "the clock cannot be left to the next daemon");
+    }
+    Ok(())
+}
+
+/// Leaves the clock to the next daemon if leases go on; else that one may go by the wall clock.
+fn leave_clock(published: &Published, paths: &Paths) {
+    if published.shared(|shared| shared.next_wakeup().is_none()) {
+        let _ = std::fs::remove_file(paths.clock());
+    }
+}
+
+/// What earlier daemons answered under the keys of callers.
+fn remembered(store: &SqliteStore) -> Result<Arc<Remembered>, Problem> {
+    let answers =
+        store.remembered_answers(fresh::now()).map_err(|error| problems::of_store(&error))?;
+    let method_of = |name: &str| METHODS.iter().find(|row| row.name == name).map(|row| row.name);
+    Ok(Arc::new(Remembered::load(answers, method_of)))
 }
 
 /// The signals that ask the daemon to leave. They are heard from before it says that it is ready:
@@ -293,6 +328,12 @@ struct ToInbox {
     inbox: Inbox,
     feed: Arc<Feed>,
     published: Arc<Published>,
+}
+
+impl ToInbox {
+    fn new(inbox: &Inbox, feed: &Arc<Feed>, published: &Arc<Published>) -> Self {
+        Self { inbox: inbox.clone(), feed: feed.clone(), published: published.clone() }
+    }
 }
 
 impl Reports for ToInbox {

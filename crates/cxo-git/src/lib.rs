@@ -58,6 +58,6 @@ pub use shown::printable;
 pub use snapshot::{SkipReason, Skipped, Snapshot, SnapshotSpec};
 pub use tree_files::{
     FileContent, FileEdit, FileError, FileKind, MAX_EDITS, MAX_FILE_BYTES, Mode, NewContent,
-    Preimage, TreeFiles,
+    Preimage, TreeFiles, digest,
 };
 pub use workspace::{AgentPaths, Origin, Workspace, WorkspaceKind, WorkspaceSpec};

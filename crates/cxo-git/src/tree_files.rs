@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use cxo_protocol::{Case, ContentSha, TreePath};
 use rustix::fs::{AtFlags, OFlags};
 
-pub(crate) use beneath::digest;
+pub use beneath::digest;
 pub use error::{FileError, FileKind};
 
 /// The most bytes of one file: sources are smaller, and an answer has to fit a frame.

@@ -170,6 +170,8 @@ codes! {
     OverBudget = "CX1710", Limit, Backpressure;
     /// The idempotency key was used for another request.
     KeyReused = "CX1711", Usage, Conflict;
+    /// There is no such remote, or its address is of a kind that could run a program.
+    BadRemote = "CX1712", Usage, Unprocessable;
     /// There is no method of that name.
     NoSuchMethod = "CX1801", Usage, MethodNotFound;
     /// The request is not JSON.

@@ -20,6 +20,9 @@ const fn key(name: &'static str, shape: Shape) -> Key {
     Key { name, shape }
 }
 
+/// A limit on tokens that is as good as none.
+const MAX_TOKENS: u64 = 1_000_000_000_000;
+
 /// Every key. The reference page and the schema are compared with it.
 pub(super) const KEYS: &[Key] = &[
     key("run.jobs", Shape::Count { min: 1, max: 256 }),
@@ -50,6 +53,9 @@ pub(super) const KEYS: &[Key] = &[
     key("server.peer_uid_is_enough", Shape::Switch),
     key("logs.max_age", Shape::Span),
     key("logs.max_mb", Shape::Count { min: 1, max: 1_048_576 }),
+    key("tokens.total_budget", Shape::Count { min: 0, max: MAX_TOKENS }),
+    key("tokens.warning_threshold", Shape::Count { min: 0, max: MAX_TOKENS }),
+    key("tokens.per_agent_limit", Shape::Count { min: 0, max: MAX_TOKENS }),
 ];
 
 /// What a path of names leads to.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cxo_agent::adapter::AgentSettings;
+use cxo_protocol::shared::TokenLimits;
 use cxo_protocol::{CheckCommand, Code, Problem, RedBase, Transport, WorkspaceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The output of agents and checks.
     pub logs: LogsConfig,
+    /// What agents that work through the server may use.
+    pub tokens: TokensConfig,
 }
 
 impl Default for Config {
@@ -40,6 +43,7 @@ impl Default for Config {
             state: StateConfig::default(),
             server: ServerConfig::default(),
             logs: LogsConfig::default(),
+            tokens: TokensConfig::default(),
         }
     }
 }
@@ -232,6 +236,42 @@ pub struct LogsConfig {
 impl Default for LogsConfig {
     fn default() -> Self {
         Self { max_age: TimeSpan::days(30), max_mb: 2048 }
+    }
+}
+
+/// `[tokens]`: what registered agents and submitted tasks may use. Runs have a budget of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokensConfig {
+    /// The most tokens of all agents together; 0 for no limit.
+    #[schemars(range(max = 1_000_000_000_000_u64))]
+    pub total_budget: u64,
+    /// From so many on a warning is given, once; 0 for none.
+    #[schemars(range(max = 1_000_000_000_000_u64))]
+    pub warning_threshold: u64,
+    /// The most tokens of one agent; 0 for no limit.
+    #[schemars(range(max = 1_000_000_000_000_u64))]
+    pub per_agent_limit: u64,
+}
+
+impl Default for TokensConfig {
+    fn default() -> Self {
+        let limits = TokenLimits::default();
+        Self {
+            total_budget: limits.total,
+            warning_threshold: limits.warning,
+            per_agent_limit: limits.per_agent,
+        }
+    }
+}
+
+impl From<&TokensConfig> for TokenLimits {
+    fn from(config: &TokensConfig) -> Self {
+        Self {
+            total: config.total_budget,
+            warning: config.warning_threshold,
+            per_agent: config.per_agent_limit,
+        }
     }
 }
 

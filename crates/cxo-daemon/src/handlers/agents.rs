@@ -1,6 +1,6 @@
 //! Registered agents, and the tokens that they and submitted tasks use.
 
-use cxo_core::{Command, SharedCommand};
+use cxo_core::{Command, Repo, SharedCommand};
 use cxo_protocol::params::agents::{
     AgentHeartbeat, AgentList, AgentRegister, AgentRegistered, AgentView, TokenBudget, TokenReport,
     TokensReported,
@@ -8,9 +8,10 @@ use cxo_protocol::params::agents::{
 use cxo_protocol::params::sessions::Success;
 use cxo_protocol::topic::AgentWord;
 use cxo_protocol::{AgentId, Code, Principal, Problem};
+use serde_json::Value;
 
 use super::Handlers;
-use crate::caller::Caller;
+use crate::caller::Call;
 use crate::token::Token;
 use crate::{fresh, problems};
 
@@ -24,8 +25,8 @@ impl Handlers {
     pub(super) async fn register_agent(
         &self,
         params: AgentRegister,
-        caller: &Caller,
-    ) -> Result<AgentRegistered, Problem> {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         let kind = &params.agent_type;
         if kind.is_empty() || kind.len() > MAX_TYPE_BYTES || kind.chars().any(char::is_control) {
             return Err(Problem::new(Code::BadRequest, "`agent_type` cannot be that")
@@ -34,26 +35,28 @@ impl Handlers {
         }
         let token = Token::fresh()?;
         let expires_at = fresh::now().plus_millis(TOKEN_GOOD_FOR_MS);
-        self.decide(Command::Shared(SharedCommand::RegisterAgent {
+        let command = Command::Shared(SharedCommand::RegisterAgent {
             agent: params.agent_id,
             agent_type: params.agent_type,
-            by: caller.principal.clone(),
+            by: call.principal().clone(),
             token_sha256: token.digest(),
             expires_at,
-        }))
-        .await?;
-        Ok(AgentRegistered { success: true, token: token.reveal(), expires_at })
+        });
+        // The token is kept nowhere, and so the answer is not: asked again, it is another token.
+        let unremembered = Call { caller: call.caller, remember: None };
+        let token = token.reveal();
+        let answer = AgentRegistered { success: true, token, expires_at };
+        self.conclude(command, &unremembered, move |_| answer).await
     }
 
     pub(super) async fn heartbeat(
         &self,
         params: AgentHeartbeat,
-        caller: &Caller,
-    ) -> Result<Success, Problem> {
-        is_about_itself(&params.agent_id, caller)?;
-        let agent = params.agent_id;
-        self.decide(Command::Shared(SharedCommand::Heartbeat { agent })).await?;
-        Ok(Success::DONE)
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        is_about_itself(&params.agent_id, call.principal())?;
+        let command = Command::Shared(SharedCommand::Heartbeat { agent: params.agent_id });
+        self.conclude(command, call, |_| Success::DONE).await
     }
 
     pub(super) fn list_agents(&self) -> AgentList {
@@ -73,15 +76,17 @@ impl Handlers {
     pub(super) async fn report_tokens(
         &self,
         params: TokenReport,
-        caller: &Caller,
-    ) -> Result<TokensReported, Problem> {
-        is_about_itself(&params.agent_id, caller)?;
-        let agent = params.agent_id.clone();
-        let tokens = params.tokens_used;
-        self.decide(Command::Shared(SharedCommand::ReportTokens { agent, tokens })).await?;
-        let remaining_budget =
-            self.published.shared(|shared| shared.tokens.remaining_of(&params.agent_id));
-        Ok(TokensReported { success: true, remaining_budget })
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        is_about_itself(&params.agent_id, call.principal())?;
+        let TokenReport { agent_id: agent, tokens_used: tokens } = params;
+        let of = agent.clone();
+        let command = Command::Shared(SharedCommand::ReportTokens { agent, tokens });
+        let reply = move |repo: &Repo| TokensReported {
+            success: true,
+            remaining_budget: repo.shared().tokens.remaining_of(&of),
+        };
+        self.conclude(command, call, reply).await
     }
 
     pub(super) fn token_budget(&self) -> TokenBudget {
@@ -100,12 +105,12 @@ impl Handlers {
 }
 
 /// An agent speaks for itself only; the user for every agent.
-fn is_about_itself(agent: &AgentId, caller: &Caller) -> Result<(), Problem> {
-    match &caller.principal {
+fn is_about_itself(agent: &AgentId, principal: &Principal) -> Result<(), Problem> {
+    match principal {
         Principal::User | Principal::Gui => Ok(()),
         Principal::Agent(own) if own == agent => Ok(()),
         Principal::Agent(_) | Principal::Attempt(_) => {
-            Err(problems::forbidden(&caller.principal, &format!("{agent} is another agent")))
+            Err(problems::forbidden(principal, &format!("{agent} is another agent")))
         }
     }
 }

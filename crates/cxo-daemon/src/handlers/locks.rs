@@ -4,18 +4,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use cxo_core::shared::{Lock, WhichLock};
-use cxo_core::{Command, SharedCommand};
+use cxo_core::{Command, Repo, Shared, SharedCommand};
 use cxo_protocol::params::locks::{
     LockAcquire, LockGranted, LockQuery, LockRelease, LockStatus, LockView, MAX_LOCK_WAIT_MS,
     MAX_TTL_SECONDS,
 };
 use cxo_protocol::params::sessions::Success;
-use cxo_protocol::{Code, LockKind, LockPath, Problem};
+use cxo_protocol::{Code, LockKind, LockPath, Problem, SessionId};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Handlers;
 use super::sessions::OnTree;
-use crate::caller::Caller;
+use crate::caller::Call;
 use crate::{fresh, problems};
 
 impl Handlers {
@@ -51,20 +52,21 @@ impl Handlers {
     pub(super) async fn acquire_lock(
         &self,
         params: LockAcquire,
-        caller: &Caller,
-    ) -> Result<LockGranted, Problem> {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         check_times(&params)?;
-        let OnTree { session, tree } = self.session_for(params.session.as_ref(), caller).await?;
+        let named = params.session.as_ref();
+        let OnTree { session, tree } = self.session_for(named, call.caller).await?;
         let on = self.lock_path(&tree, &params.path, params.kind)?;
         let command = Command::Shared(SharedCommand::AcquireLock {
             session: session.clone(),
-            principal: caller.principal.clone(),
+            principal: call.principal().clone(),
             on: on.clone(),
             force: params.force,
             ttl_ms: params.ttl_seconds.saturating_mul(1000),
         });
         let until = Instant::now() + Duration::from_millis(params.wait_ms);
-        loop {
+        let granted = loop {
             // Heard of from before the try: a release in between is not missed.
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -73,35 +75,23 @@ impl Handlers {
                 // A write that goes on under the present locks is not overtaken.
                 let gate = self.trees.open(&tree, &self.paths)?.gate.clone();
                 let _gate = gate.lock_owned().await;
-                self.decide(command.clone()).await
+                let (session, on) = (session.clone(), on.clone());
+                let reply = move |repo: &Repo| granted(repo.shared(), &session, &on);
+                self.conclude(command.clone(), call, reply).await
             };
             match tried {
-                Ok(_) => break,
+                Ok(granted) => break granted,
                 Err(problem) if problem.code == Code::Locked && Instant::now() < until => {
                     let _ =
                         tokio::time::timeout_at(until.min(self.next_expiry(&on)), changed).await;
                 }
                 Err(problem) => return Err(problem),
             }
-        }
+        };
         if params.force {
             self.changed.notify_waiters();
         }
-        let granted = self.published.shared(|shared| {
-            let mut own = shared.locks.overlapping(&on);
-            own.find(|lock| lock.session == session && lock.on == on).cloned()
-        });
-        let lock = granted.ok_or_else(|| {
-            Problem::new(Code::Locked, "the lock was lost again before it could be told")
-                .keeping("nothing was changed")
-        })?;
-        Ok(LockGranted {
-            success: true,
-            message: None,
-            lock_id: lock.id,
-            fence: lock.fence,
-            expires_at: lock.expires_at,
-        })
+        Ok(granted)
     }
 
     /// When the next of the locks that overlap with this one ends by itself.
@@ -117,9 +107,10 @@ impl Handlers {
     pub(super) async fn release_lock(
         &self,
         params: LockRelease,
-        caller: &Caller,
-    ) -> Result<Success, Problem> {
-        let OnTree { session, tree } = self.session_for(params.session.as_ref(), caller).await?;
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let named = params.session.as_ref();
+        let OnTree { session, tree } = self.session_for(named, call.caller).await?;
         let which = match (params.lock_id, params.path) {
             (Some(id), None) => WhichLock::Id(id),
             (None, Some(path)) => {
@@ -132,11 +123,11 @@ impl Handlers {
                     .keeping("nothing was changed"));
             }
         };
-        let principal = caller.principal.clone();
-        self.decide(Command::Shared(SharedCommand::ReleaseLock { session, principal, which }))
-            .await?;
+        let principal = call.principal().clone();
+        let command = Command::Shared(SharedCommand::ReleaseLock { session, principal, which });
+        let answer = self.conclude(command, call, |_| Success::DONE).await?;
         self.changed.notify_waiters();
-        Ok(Success::DONE)
+        Ok(answer)
     }
 
     /// The one path that a text means on a tree, as locks compare it.
@@ -158,6 +149,19 @@ impl Handlers {
         let path = files.resolve(text).map_err(|error| problems::of_file(&error))?;
         Ok(LockPath::new(kind, path, files.case()))
     }
+}
+
+/// The lock that was just granted to a session.
+fn granted(shared: &Shared, session: &SessionId, on: &LockPath) -> Option<LockGranted> {
+    let mut held = shared.locks.overlapping(on);
+    let lock = held.find(|lock| lock.session == *session && lock.on == *on)?;
+    Some(LockGranted {
+        success: true,
+        message: None,
+        lock_id: lock.id.clone(),
+        fence: lock.fence,
+        expires_at: lock.expires_at,
+    })
 }
 
 fn is_root(path: &str) -> bool {

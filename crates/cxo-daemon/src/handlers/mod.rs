@@ -12,8 +12,8 @@ mod trees;
 
 use std::sync::Arc;
 
-use cxo_core::Command;
-use cxo_protocol::methods::Request;
+use cxo_core::{Command, Repo};
+use cxo_protocol::methods::{Kind, ParseError, Request};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStatus, Done, EditPlan, ReceiptList, ReceiptOf, ResumeRun,
@@ -25,19 +25,20 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
-use crate::caller::Caller;
+use crate::caller::{Call, Caller};
 use crate::capabilities::Capabilities;
 use crate::config::Approvals;
 use crate::door::Door;
 use crate::effects::Executors;
 use crate::feed::Feed;
-use crate::inbox::{Inbox, Message};
+use crate::fresh;
+use crate::inbox::{Client, Inbox, Message, Remember};
 use crate::keys::Keys;
 use crate::paths::Paths;
 use crate::published::Published;
+use crate::remembered::Remembered;
 use crate::subscription::Sources;
 use crate::trees::Trees;
-use crate::{fresh, problems};
 
 /// Runs that a list shows when it is not asked for another number.
 const LISTED_RUNS: usize = 20;
@@ -65,6 +66,8 @@ pub(crate) struct Handlers {
     pub(crate) started_at: Timestamp,
     /// Tells those who wait for a lock that one is free.
     pub(crate) changed: Notify,
+    /// What was answered under the keys of callers.
+    pub(crate) remembered: Arc<Remembered>,
     /// The trees that callers work on.
     pub(crate) trees: Trees,
     /// A second way into the store, for what is not held in memory.
@@ -72,65 +75,82 @@ pub(crate) struct Handlers {
 }
 
 impl Handlers {
-    /// Carries a request out, if its caller may ask that.
-    pub(crate) async fn handle(
+    /// Carries out what an admitted caller asks for. What was asked before under the same key is
+    /// answered as it was then.
+    pub(crate) async fn call(
         self: &Arc<Self>,
         request: Request,
+        key: Option<IdemKey>,
         caller: &Caller,
     ) -> Result<Value, Problem> {
         let row = request.row();
-        if !row.access.admits(&caller.principal) {
-            return Err(problems::forbidden(&caller.principal, row.name));
+        let remember = key.filter(|_| row.kind == Kind::Write).map(|key| Remember {
+            principal: caller.principal.to_string(),
+            method: row.name,
+            idem_key: key.key,
+            body_hash: key.body_hash,
+        });
+        let call = Call { caller, remember: remember.clone() };
+        match remember {
+            Some(remember) => self.remembered.once(&remember, self.carry_out(request, &call)).await,
+            None => self.carry_out(request, &call).await,
         }
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        request: Request,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         match request {
             Request::StatusGet(_) => json(&self.server_status()),
-            Request::SessionStart(params) => json(&self.start_session(params, caller).await?),
-            Request::SessionEnd(params) => json(&self.end_session(params, caller).await?),
+            Request::SessionStart(params) => self.start_session(params, call).await,
+            Request::SessionEnd(params) => self.end_session(params, call).await,
             Request::LockStatus(params) => json(&self.lock_status(&params)?),
-            Request::LockAcquire(params) => json(&self.acquire_lock(params, caller).await?),
-            Request::LockRelease(params) => json(&self.release_lock(params, caller).await?),
-            Request::FsRead(params) => json(&self.read_file(params, caller).await?),
-            Request::FsWrite(params) => json(&self.write_file(params, caller).await?),
-            Request::FsPatch(_)
-            | Request::VcsDiff(_)
-            | Request::VcsCommit(_)
-            | Request::VcsPush(_) => Err(Problem::new(Code::NoSuchMethod, "not there yet")),
-            Request::AgentRegister(params) => json(&self.register_agent(params, caller).await?),
-            Request::AgentHeartbeat(params) => json(&self.heartbeat(params, caller).await?),
+            Request::LockAcquire(params) => self.acquire_lock(params, call).await,
+            Request::LockRelease(params) => self.release_lock(params, call).await,
+            Request::FsRead(params) => json(&self.read_file(params, call).await?),
+            Request::FsWrite(params) => self.write_file(params, call).await,
+            Request::FsPatch(params) => self.patch_files(params, call).await,
+            Request::VcsDiff(params) => json(&self.diff_tree(params, call).await?),
+            Request::VcsCommit(params) => self.commit_tree(params, call).await,
+            Request::VcsPush(params) => self.push_branch(params, call).await,
+            Request::AgentRegister(params) => self.register_agent(params, call).await,
+            Request::AgentHeartbeat(params) => self.heartbeat(params, call).await,
             Request::AgentList(_) => json(&self.list_agents()),
-            Request::TaskSubmit(params) => json(&self.submit_task(params, caller).await?),
-            Request::TaskCancel(params) => json(&self.cancel_submitted(params).await?),
-            Request::TokensReportUsage(params) => json(&self.report_tokens(params, caller).await?),
+            Request::TaskSubmit(params) => self.submit_task(params, call).await,
+            Request::TaskCancel(params) => self.cancel_submitted(params, call).await,
+            Request::TokensReportUsage(params) => self.report_tokens(params, call).await,
             Request::TokensGetBudget(_) => json(&self.token_budget()),
-            Request::RunStart(params) => json(&self.start_run(params).await?),
+            Request::RunStart(params) => self.start_run(params, call).await,
             Request::RunStatus(params) => json(&self.status(&params).await?),
-            Request::RunResume(params) => json(&self.resume(params).await?),
+            Request::RunResume(params) => self.resume(params, call).await,
             Request::RunCancel(params) => {
                 let run = self.find_run(&params.run).await?;
-                json(&self.command(Command::Cancel { run: run.clone() }, &run).await?)
+                self.command(Command::Cancel { run: run.clone() }, run, call).await
             }
-            Request::PlanEdit(params) => json(&self.edit_plan(params).await?),
+            Request::PlanEdit(params) => self.edit_plan(params, call).await,
             Request::RunDiff(params) => json(&self.diff(&params).await?),
             Request::RunLogs(params) => json(&self.logs(&params).await?),
             Request::RunReceipts(params) => json(&self.receipts(&params.run).await?),
             Request::RunRetryTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 let note = params.note;
-                json(&self.command(Command::Retry { run: run.clone(), task, note }, &run).await?)
+                self.command(Command::Retry { run: run.clone(), task, note }, run, call).await
             }
             Request::RunSkipTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
-                json(&self.command(Command::Skip { run: run.clone(), task }, &run).await?)
+                self.command(Command::Skip { run: run.clone(), task }, run, call).await
             }
             Request::RunCancelTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
-                json(&self.command(Command::CancelTask { run: run.clone(), task }, &run).await?)
+                self.command(Command::CancelTask { run: run.clone(), task }, run, call).await
             }
             Request::RunReplyTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
                 let answer = params.answer;
                 let command = Command::Answer { run: run.clone(), task, question: None, answer };
-                json(&self.command(command, &run).await?)
+                self.command(command, run, call).await
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
             Request::RecoverRestore(params) => json(&self.recover_restore(params).await?),
@@ -141,7 +161,8 @@ impl Handlers {
             Request::EventsSubscribe(_)
             | Request::PubsubSubscribe(_)
             | Request::PubsubUnsubscribe(_) => {
-                Err(Problem::new(Code::Internal, "a subscription needs a connection"))
+                Err(Problem::new(Code::BadRequest, "a subscription needs a connection that stays")
+                    .keeping("nothing was changed"))
             }
         }
     }
@@ -160,17 +181,39 @@ impl Handlers {
         self.find_run(name).await
     }
 
-    /// Has a command decided, and answers the run as it is after the commit.
-    async fn command(&self, command: Command, run: &RunId) -> Result<RunView, Problem> {
-        self.decide(command).await?;
-        self.published.run(run).ok_or_else(|| names::no_such_run(run.as_str()))
+    /// Has a command decided that ends a call, and answers the run as the command leaves it.
+    async fn command(
+        &self,
+        command: Command,
+        run: RunId,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        self.conclude(command, call, move |repo| repo.run(&run).map(cxo_core::Run::view)).await
     }
 
-    /// Has a command decided; answers the position of the log after the commit.
-    async fn decide(&self, command: Command) -> Result<u64, Problem> {
+    /// Has a command decided that ends a call. The answer is made of the state that the command
+    /// leads to, and kept with it if the caller wants that.
+    async fn conclude<R: Serialize>(
+        &self,
+        command: Command,
+        call: &Call<'_>,
+        reply: impl FnOnce(&Repo) -> R + Send + 'static,
+    ) -> Result<Value, Problem> {
+        let reply =
+            Box::new(move |repo: &Repo| serde_json::to_value(reply(repo)).unwrap_or_default());
         let (answer, answered) = oneshot::channel();
-        self.inbox.offer(Message::Command { command, answer: Some(answer) })?;
+        let client = Box::new(Client { answer, reply, remember: call.remember.clone() });
+        self.inbox.offer(Message::Command { command, client: Some(client) })?;
         answered.await.unwrap_or_else(|_| Err(leaving()))
+    }
+
+    /// Has a command decided on the way to an answer.
+    async fn decide(&self, command: Command) -> Result<(), Problem> {
+        let (answer, answered) = oneshot::channel();
+        let reply = Box::new(|_: &Repo| Value::Null);
+        let client = Box::new(Client { answer, reply, remember: None });
+        self.inbox.offer(Message::Command { command, client: Some(client) })?;
+        answered.await.unwrap_or_else(|_| Err(leaving())).map(drop)
     }
 
     /// Has a run of the log in memory again.
@@ -196,7 +239,7 @@ impl Handlers {
         Ok(StatusDocument { v: STATUS_VERSION, runs })
     }
 
-    async fn resume(&self, params: ResumeRun) -> Result<RunView, Problem> {
+    async fn resume(&self, params: ResumeRun, call: &Call<'_>) -> Result<Value, Problem> {
         let run = self.find_run(&params.run).await?;
         let before = self.hold(&run).await?;
         self.keep_environment(&run, &params.env)?;
@@ -205,28 +248,29 @@ impl Handlers {
             _ => None,
         };
         let Some(hash) = waits_for_trust else {
-            return self.command(Command::Resume { run: run.clone(), trusted: None }, &run).await;
+            let command = Command::Resume { run: run.clone(), trusted: None };
+            return self.command(command, run, call).await;
         };
         let trusted = params.trust.map(|trust| if trust == "any" { hash.clone() } else { trust });
         let command = Command::Resume { run: run.clone(), trusted: trusted.clone() };
-        let mut after = self.command(command, &run).await?;
+        let after = self.command(command, run.clone(), call).await?;
         if trusted.is_some() {
             let mut approvals = Approvals::load(&self.paths.approvals())?;
             approvals.approve(&hash, &[], fresh::now())?;
         }
         // The plan may be there already, or come later: a yes to everything is kept for it.
         if params.approve == Approve::Given {
-            let ahead = self.command(Command::ApproveAhead { run: run.clone() }, &run).await;
+            let ahead = self.command(Command::ApproveAhead { run: run.clone() }, run, call).await;
             // It may have been approved from the start.
-            after = ahead.unwrap_or(after);
+            return Ok(ahead.unwrap_or(after));
         }
         Ok(after)
     }
 
-    async fn edit_plan(&self, params: EditPlan) -> Result<RunView, Problem> {
+    async fn edit_plan(&self, params: EditPlan, call: &Call<'_>) -> Result<Value, Problem> {
         let run = self.find_run(&params.run).await?;
         let plan = Arc::new(params.plan);
-        self.command(Command::EditPlan { run: run.clone(), plan }, &run).await
+        self.command(Command::EditPlan { run: run.clone(), plan }, run, call).await
     }
 
     async fn receipts(&self, name: &str) -> Result<ReceiptList, Problem> {
@@ -297,6 +341,32 @@ fn leaving() -> Problem {
     Problem::new(Code::NoDaemon, "the daemon is leaving")
         .keeping("what was acknowledged")
         .try_next("cxo daemon start")
+}
+
+/// The key under which a request is carried out once, and what of the request it stands for.
+#[derive(Debug)]
+pub(crate) struct IdemKey {
+    key: String,
+    body_hash: String,
+}
+
+impl IdemKey {
+    /// The key of a request with these parameters.
+    pub(crate) fn of(key: String, params: &Value) -> Self {
+        let body_hash = cxo_git::digest(params.to_string().as_bytes()).to_string();
+        Self { key, body_hash }
+    }
+}
+
+/// The request that a method's name and parameters make.
+pub(crate) fn understood(method: &str, params: Value) -> Result<Request, Problem> {
+    Request::parse(method, params).map_err(|error| {
+        let code = match error {
+            ParseError::NoSuchMethod { .. } => Code::NoSuchMethod,
+            ParseError::BadParams { .. } => Code::BadRequest,
+        };
+        Problem::new(code, error.to_string()).keeping("nothing was changed")
+    })
 }
 
 fn json(reply: &impl Serialize) -> Result<Value, Problem> {

@@ -7,9 +7,10 @@ use cxo_git::Repository;
 use cxo_protocol::params::sessions::{SessionStart, SessionStop, Success};
 use cxo_protocol::shared::SessionEnd;
 use cxo_protocol::{Code, Problem, SessionId};
+use serde_json::Value;
 
 use super::Handlers;
-use crate::caller::Caller;
+use crate::caller::{Call, Caller};
 use crate::{fresh, problems};
 
 /// A session of the caller's, and the tree that it works on.
@@ -25,36 +26,35 @@ impl Handlers {
     pub(super) async fn start_session(
         &self,
         params: SessionStart,
-        caller: &Caller,
-    ) -> Result<Success, Problem> {
-        let tree = self.tree_of(Path::new(&params.cwd))?;
-        self.decide(Command::Shared(SharedCommand::StartSession {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let command = Command::Shared(SharedCommand::StartSession {
             session: params.session_id.clone(),
-            principal: caller.principal.clone(),
-            tree,
+            principal: call.principal().clone(),
+            tree: self.tree_of(Path::new(&params.cwd))?,
             of_connection: false,
-        }))
-        .await?;
-        caller.take_session(Some(params.session_id));
-        Ok(Success::DONE)
+        });
+        let answer = self.conclude(command, call, |_| Success::DONE).await?;
+        call.caller.take_session(Some(params.session_id));
+        Ok(answer)
     }
 
     pub(super) async fn end_session(
         &self,
         params: SessionStop,
-        caller: &Caller,
-    ) -> Result<Success, Problem> {
-        self.decide(Command::Shared(SharedCommand::EndSession {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let command = Command::Shared(SharedCommand::EndSession {
             session: params.session_id.clone(),
-            principal: caller.principal.clone(),
+            principal: call.principal().clone(),
             why: SessionEnd::Asked,
-        }))
-        .await?;
-        if caller.session().is_some_and(|current| current == params.session_id) {
-            caller.take_session(None);
+        });
+        let answer = self.conclude(command, call, |_| Success::DONE).await?;
+        if call.caller.session().is_some_and(|current| current == params.session_id) {
+            call.caller.take_session(None);
         }
         self.changed.notify_waiters();
-        Ok(Success::DONE)
+        Ok(answer)
     }
 
     /// Ends what belongs to a connection that is gone.

@@ -11,7 +11,11 @@ use cxo_git::{Head, Repository};
 use cxo_protocol::params::{Approve, Brought, RunStarted, StartRun};
 use cxo_protocol::{CheckCommand, Code, PlanApproval, Problem, RunId, RunOptions, WorkspaceKind};
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::Handlers;
+use crate::caller::Call;
 use crate::config::{self, Approvals, Loaded, Sources};
 use crate::effects::Frozen;
 use crate::{fresh, paths, problems};
@@ -32,17 +36,22 @@ impl Handlers {
     pub(super) async fn start_run(
         self: &Arc<Self>,
         params: StartRun,
-    ) -> Result<RunStarted, Problem> {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         let plan = params.plan.clone().map(Arc::new);
-        self.start_with(params, |run, options| Command::Start { run, options, plan }).await
+        let command = |run, options| Command::Start { run, options, plan };
+        self.start_with(params, call, command, |started| started).await
     }
 
-    /// Starts a run by the command that its id and its options make.
-    pub(super) async fn start_with(
+    /// Starts a run by the command that its id and its options make, and answers what is made of
+    /// how it started.
+    pub(super) async fn start_with<R: Serialize>(
         self: &Arc<Self>,
         params: StartRun,
+        call: &Call<'_>,
         command: impl FnOnce(RunId, Arc<RunOptions>) -> Command,
-    ) -> Result<RunStarted, Problem> {
+        reply: impl FnOnce(RunStarted) -> R + Send + 'static,
+    ) -> Result<Value, Problem> {
         check_goal(&params)?;
         let this = self.clone();
         let for_ready = params.clone();
@@ -53,13 +62,18 @@ impl Handlers {
         self.freeze(&run, &ready.frozen)?;
         self.keep_environment(&run, &params.env)?;
         let command = command(run.clone(), Arc::new(ready.options));
-        let before = self.published.seq();
-        if let Err(problem) = self.decide(command).await {
+        let started = RunStarted {
+            run: run.clone(),
+            seq: self.published.seq(),
+            notes: ready.notes,
+            brought: ready.brought,
+        };
+        let answer = self.conclude(command, call, move |_| reply(started)).await;
+        if answer.is_err() {
             let _ = std::fs::remove_dir_all(self.paths.job(&run));
             let _ = std::fs::remove_file(self.paths.environment(&run));
-            return Err(problem);
         }
-        Ok(RunStarted { run, seq: before, notes: ready.notes, brought: ready.brought })
+        answer
     }
 
     fn make_ready(&self, params: &StartRun) -> Result<Ready, Problem> {
@@ -253,6 +267,6 @@ fn check_commands(
 }
 
 /// Landings bear the user's own name where git knows it.
-fn repository_author(repository: &Repository) -> (String, String) {
+pub(super) fn repository_author(repository: &Repository) -> (String, String) {
     repository.author().unwrap_or_else(|| ("cxo".to_owned(), "cxo@localhost".to_owned()))
 }

@@ -8,10 +8,10 @@ use cxo_protocol::params::StartRun;
 use cxo_protocol::params::agents::{TaskCancel, TaskSubmit, TaskSubmitted};
 use cxo_protocol::params::sessions::Success;
 use cxo_protocol::{Code, Plan, PlanTask, Problem};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Handlers;
-use crate::caller::Caller;
+use crate::caller::Call;
 
 /// Characters of the title that a task without one gets.
 const TITLE_CHARS: usize = 80;
@@ -23,8 +23,8 @@ impl Handlers {
     pub(super) async fn submit_task(
         self: &Arc<Self>,
         params: TaskSubmit,
-        caller: &Caller,
-    ) -> Result<TaskSubmitted, Problem> {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         if params.metadata.to_string().len() > MAX_METADATA_BYTES {
             return Err(Problem::new(Code::TooLarge, "the metadata is too large")
                 .because(format!("at most {MAX_METADATA_BYTES} bytes are kept with a task"))
@@ -48,25 +48,32 @@ impl Handlers {
         };
         let submission = Submission {
             agent_type: params.agent_type,
-            by: caller.principal.clone(),
+            by: call.principal().clone(),
             metadata: params.metadata,
         };
         let task = task_id.clone();
-        let started = self
-            .start_with(start, move |run, options| Command::Submit {
-                task,
-                submission,
-                run,
-                options,
-                plan: Arc::new(plan),
-            })
-            .await?;
-        Ok(TaskSubmitted { success: true, task_id, run: started.run })
+        let command = move |run, options| Command::Submit {
+            task,
+            submission,
+            run,
+            options,
+            plan: Arc::new(plan),
+        };
+        self.start_with(start, call, command, move |started| TaskSubmitted {
+            success: true,
+            task_id,
+            run: started.run,
+        })
+        .await
     }
 
-    pub(super) async fn cancel_submitted(&self, params: TaskCancel) -> Result<Success, Problem> {
-        self.decide(Command::CancelSubmitted { task: params.task_id }).await?;
-        Ok(Success::DONE)
+    pub(super) async fn cancel_submitted(
+        &self,
+        params: TaskCancel,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let command = Command::CancelSubmitted { task: params.task_id };
+        self.conclude(command, call, |_| Success::DONE).await
     }
 }
 

@@ -1,27 +1,39 @@
 //! Files and version control on the tree of a caller's session: confined to it, under its locks,
 //! and only over what the caller has seen.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cxo_core::{Command, SharedCommand};
-use cxo_git::Preimage;
-use cxo_protocol::params::trees::{Encoding, FileContent, FileRead, FileWrite, FileWritten};
-use cxo_protocol::{Code, ContentSha, LockKind, LockPath, Problem, SessionId};
+use cxo_git::{
+    Author, CommitScope, DiffSpec, FileEdit, NewContent, Patch, PatchError, Preimage, Repository,
+    SessionCommit, SessionTree, SessionTreeError, digest,
+};
+use cxo_protocol::params::sessions::Success;
+use cxo_protocol::params::trees::{
+    BranchPush, Encoding, FileContent, FilePatch, FileRead, FileWrite, FileWritten, FilesPatched,
+    TreeChanges, TreeCommit, TreeCommitted, TreeDiff,
+};
+use cxo_protocol::{
+    Case, Code, CommitId, ContentSha, LockKind, LockPath, Problem, SessionId, TreePath,
+};
+
+use serde_json::Value;
 
 use super::Handlers;
 use super::sessions::OnTree;
-use crate::caller::Caller;
+use crate::caller::Call;
 use crate::{fresh, problems};
 
 impl Handlers {
     pub(super) async fn read_file(
         self: &Arc<Self>,
         params: FileRead,
-        caller: &Caller,
+        call: &Call<'_>,
     ) -> Result<FileContent, Problem> {
-        let OnTree { tree, .. } = self.opened_session(params.session_id.as_ref(), caller)?;
+        let OnTree { tree, .. } = self.opened_session(params.session_id.as_ref(), call.caller)?;
         self.blocking(move |this| {
             let files = &this.trees.open(&tree, &this.paths)?.files;
             let path = files.resolve(&params.path).map_err(|error| problems::of_file(&error))?;
@@ -43,9 +55,10 @@ impl Handlers {
     pub(super) async fn write_file(
         self: &Arc<Self>,
         params: FileWrite,
-        caller: &Caller,
-    ) -> Result<FileWritten, Problem> {
-        let OnTree { session, tree } = self.opened_session(params.session_id.as_ref(), caller)?;
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let named = params.session_id.as_ref();
+        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let bytes = bytes_of(params.content, params.encoding)?;
         let seen = params.preimage_sha.as_deref().map(sha_of).transpose()?;
         let open = self.trees.open(&tree, &self.paths)?;
@@ -68,11 +81,149 @@ impl Handlers {
             })
             .await?;
         let files = vec![(path.to_string(), Some(sha.to_string()))];
-        self.decide(Command::Shared(SharedCommand::NoteWritten { session, files })).await?;
-        Ok(FileWritten { success: true, new_sha: sha.to_string() })
+        let command = Command::Shared(SharedCommand::NoteWritten { session, files });
+        let answer = FileWritten { success: true, new_sha: sha.to_string() };
+        self.conclude(command, call, move |_| answer).await
     }
 
-    /// Whether a session may write a file now, as far as locks go: whether it holds a lock on it.
+    pub(super) async fn patch_files(
+        self: &Arc<Self>,
+        params: FilePatch,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let named = params.session_id.as_ref();
+        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
+        let open = self.trees.open(&tree, &self.paths)?;
+        let _gate = open.gate.clone().lock_owned().await;
+        let of = session.clone();
+        let edits = self
+            .blocking(move |this| {
+                let patch = Patch::parse(params.unified_diff.as_bytes())
+                    .map_err(|error| problems::of_patch(&error))?;
+                for path in patch.paths() {
+                    let on = LockPath::new(LockKind::File, path.clone(), open.files.case());
+                    this.may_write(&of, &on, None)?;
+                }
+                let versions = this.session_tree(&tree)?;
+                let edits = patch.apply(|path| Ok(versions.base_file(&params.base_commit, path)?));
+                let edits = edits.map_err(|error: Unpatched| error.problem())?;
+                open.files.apply(&edits).map_err(|error| problems::of_file(&error))?;
+                Ok(edits)
+            })
+            .await?;
+        let applied_files = edits.iter().map(|edit| edit.path.to_string()).collect();
+        let files = edits.iter().map(told).collect();
+        let command = Command::Shared(SharedCommand::NoteWritten { session, files });
+        let answer = FilesPatched { success: true, applied_files };
+        self.conclude(command, call, move |_| answer).await
+    }
+
+    pub(super) async fn diff_tree(
+        self: &Arc<Self>,
+        params: TreeDiff,
+        call: &Call<'_>,
+    ) -> Result<TreeChanges, Problem> {
+        let OnTree { tree, .. } = self.opened_session(params.session_id.as_ref(), call.caller)?;
+        self.blocking(move |this| {
+            let path = params.path.as_deref().map(tree_path).transpose()?;
+            let spec = DiffSpec { path, against: params.against };
+            let diff = this.session_tree(&tree)?.diff(&spec);
+            let diff = diff.map_err(|error| problems::of_tree(&error))?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let (staged, unstaged) = (text(&diff.staged), text(&diff.unstaged));
+            let untracked = text(&diff.untracked);
+            let whole = [staged.as_str(), &unstaged, &untracked].concat();
+            Ok(TreeChanges { diff: whole, staged, unstaged, untracked })
+        })
+        .await
+    }
+
+    pub(super) async fn commit_tree(
+        self: &Arc<Self>,
+        params: TreeCommit,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let named = params.session_id.as_ref();
+        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
+        let open = self.trees.open(&tree, &self.paths)?;
+        let _gate = open.gate.clone().lock_owned().await;
+        let of = session.clone();
+        let commit: CommitId = self
+            .blocking(move |this| {
+                let scope = this.scope_of(&of, params.paths, open.files.case())?;
+                let spec = SessionCommit {
+                    message: params.message,
+                    trailers: vec![("Cxo-Session".to_owned(), of.to_string())],
+                    scope,
+                    author: author_of(&tree)?,
+                    at: fresh::now(),
+                };
+                let commit = this.session_tree(&tree)?.commit(&spec);
+                commit.map_err(|error| problems::of_tree(&error))
+            })
+            .await?;
+        let noted = SharedCommand::NoteCommitted { session, commit: commit.clone() };
+        let answer = TreeCommitted { success: true, commit_sha: commit };
+        self.conclude(Command::Shared(noted), call, move |_| answer).await
+    }
+
+    pub(super) async fn push_branch(
+        self: &Arc<Self>,
+        params: BranchPush,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        let named = params.session_id.as_ref();
+        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
+        let BranchPush { remote, branch, .. } = params;
+        let (to, what) = (remote.clone(), branch.clone());
+        self.blocking(move |this| {
+            let pushed = this.session_tree(&tree)?.push(&to, &what);
+            pushed.map_err(|error| problems::of_tree(&error))
+        })
+        .await?;
+        let noted = SharedCommand::NotePushed { session, remote, branch };
+        self.conclude(Command::Shared(noted), call, |_| Success::DONE).await
+    }
+
+    /// What a commit takes in: these paths, if nobody else holds a lock on them; or everything, if
+    /// nobody else holds any lock, because it might be half-made.
+    fn scope_of(
+        &self,
+        session: &SessionId,
+        paths: Option<Vec<String>>,
+        case: Case,
+    ) -> Result<CommitScope, Problem> {
+        let Some(paths) = paths else {
+            return self.published.shared(|shared| {
+                let now = fresh::now();
+                let mut held = shared.locks.iter().filter(|lock| lock.is_held_at(now));
+                match held.find(|lock| lock.session != *session) {
+                    None => Ok(CommitScope::All),
+                    Some(lock) => Err(Problem::new(Code::Locked, "others hold locks")
+                        .because(format!("the session {} holds one", lock.session))
+                        .keeping("nothing was changed")
+                        .try_next("vcs.commit with the `paths` that are to be committed")),
+                }
+            });
+        };
+        let paths: Vec<TreePath> =
+            paths.iter().map(|path| tree_path(path)).collect::<Result<_, _>>()?;
+        for path in &paths {
+            // A folder is committed with all that is below it.
+            let on = LockPath::new(LockKind::Prefix, path.clone(), case);
+            self.may_write(session, &on, None)?;
+        }
+        Ok(CommitScope::Paths(paths))
+    }
+
+    fn session_tree(&self, tree: &Path) -> Result<SessionTree, Problem> {
+        let repository = Repository::discover(&self.paths.work_tree)
+            .map_err(|error| problems::of_git(&error))?;
+        let own = self.paths.tree_journal(tree).join("git");
+        SessionTree::open(&repository, tree, &own).map_err(|error| problems::of_tree(&error))
+    }
+
+    /// Whether a session may write there now, as far as locks go: whether it holds a lock on it.
     fn may_write(
         &self,
         session: &SessionId,
@@ -95,6 +246,53 @@ impl Handlers {
             .await
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?
     }
+}
+
+/// Why a patch was not applied.
+enum Unpatched {
+    Patch(PatchError),
+    Tree(SessionTreeError),
+}
+
+impl Unpatched {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Patch(error) => problems::of_patch(error),
+            Self::Tree(error) => problems::of_tree(error),
+        }
+    }
+}
+
+impl From<PatchError> for Unpatched {
+    fn from(error: PatchError) -> Self {
+        Self::Patch(error)
+    }
+}
+
+impl From<SessionTreeError> for Unpatched {
+    fn from(error: SessionTreeError) -> Self {
+        Self::Tree(error)
+    }
+}
+
+/// A file as events tell of it.
+fn told(edit: &FileEdit) -> (String, Option<String>) {
+    let sha = match &edit.new {
+        NewContent::Bytes { bytes, .. } => Some(digest(bytes).to_string()),
+        NewContent::Gone => None,
+    };
+    (edit.path.to_string(), sha)
+}
+
+fn tree_path(text: &str) -> Result<TreePath, Problem> {
+    TreePath::new(text).map_err(|error| problems::of_file(&error.into()))
+}
+
+/// Who commits: the user, as git knows the user on this tree.
+fn author_of(tree: &Path) -> Result<Author, Problem> {
+    let repository = Repository::discover(tree).map_err(|error| problems::of_git(&error))?;
+    let (name, email) = super::start::repository_author(&repository);
+    Ok(Author { name, email })
 }
 
 fn bytes_of(content: String, encoding: Encoding) -> Result<Vec<u8>, Problem> {

@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
-use cxo_protocol::methods::{ParseError, Request};
+use cxo_protocol::methods::Request;
 use cxo_protocol::wire::header::params_text;
 use cxo_protocol::wire::{Call, CallId, Envelope, FrameError, MAX_ANSWER_BYTES};
 use cxo_protocol::{Code, Problem};
@@ -26,6 +26,7 @@ use super::wire::{End, Wire};
 use super::{FAREWELL, Gate, Leaving};
 use crate::caller::Caller;
 use crate::capabilities::Capability;
+use crate::handlers::{IdemKey, understood};
 use crate::{fresh, problems};
 
 /// Requests of one connection that wait at once.
@@ -233,13 +234,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     /// What a request asks for, if a capability does not forbid it. The handlers know who may call
     /// what besides.
     fn work(&self, call: Call, capability: Option<&Capability>) -> Result<Work, Problem> {
-        let request = Request::parse(&call.method, call.params).map_err(|error| {
-            let code = match &error {
-                ParseError::NoSuchMethod { .. } => Code::NoSuchMethod,
-                ParseError::BadParams { .. } => Code::BadRequest,
-            };
-            Problem::new(code, error.to_string()).keeping("nothing was changed")
-        })?;
+        let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
+        let request = understood(&call.method, call.params)?;
         let row = request.row();
         let by_rule = row.access.admits(&self.caller.principal);
         if !by_rule || capability.is_some_and(|capability| !capability.methods.contains(row.name)) {
@@ -259,7 +255,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         if let Request::PubsubUnsubscribe(params) = request {
             return Ok(Box::pin(async move { subscriptions.no_topics(&params) }));
         }
-        Ok(Box::pin(async move { handlers.handle(request, &caller).await }))
+        Ok(Box::pin(async move { handlers.call(request, key, &caller).await }))
     }
 
     async fn carry_out(&mut self, id: CallId, envelope: Envelope, mut work: Work) {

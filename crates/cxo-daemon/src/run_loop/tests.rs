@@ -17,7 +17,7 @@ use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, RunFilte
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Remember};
 
 /// Requests that may wait.
 const QUEUE_CAPACITY: usize = 1024;
@@ -197,13 +197,23 @@ impl World {
         }));
     }
 
-    fn offer(&self, command: Command) -> oneshot::Receiver<Result<u64, Problem>> {
+    fn offer(&self, command: Command) -> oneshot::Receiver<Result<Value, Problem>> {
+        self.offer_once(command, None)
+    }
+
+    fn offer_once(
+        &self,
+        command: Command,
+        remember: Option<Remember>,
+    ) -> oneshot::Receiver<Result<Value, Problem>> {
         let (answer, answered) = oneshot::channel();
-        self.inbox.offer(Message::Command { command, answer: Some(answer) }).unwrap();
+        let reply = Box::new(|repo: &Repo| Value::from(repo.runs().count()));
+        let client = Some(Box::new(Client { answer, reply, remember }));
+        self.inbox.offer(Message::Command { command, client }).unwrap();
         answered
     }
 
-    fn ask(&self, command: Command) -> Result<u64, Problem> {
+    fn ask(&self, command: Command) -> Result<Value, Problem> {
         self.offer(command).blocking_recv().unwrap()
     }
 
@@ -299,7 +309,7 @@ fn a_group_that_is_not_stored_never_was() {
     assert!(world.published.runs().is_empty());
     assert!(world.noted.lock().unwrap().started.is_empty());
     assert!(pushed.try_recv().is_err());
-    assert_eq!(world.ask(start("r0")), Ok(1));
+    assert_eq!(world.ask(start("r0")), Ok(Value::from(1)));
     assert_eq!(world.kinds("r0").len(), 1);
     assert!(world.kinds("r1").is_empty());
 }
@@ -376,9 +386,31 @@ fn one_too_many_is_told_to_come_again() {
     for n in 0..QUEUE_CAPACITY {
         drop(world.offer(start(&format!("r{n}"))));
     }
-    let message = Message::Command { command: Command::Tick, answer: None };
+    let message = Message::Command { command: Command::Tick, client: None };
     let problem = world.inbox.offer(message).unwrap_err();
     assert_eq!(problem.code, Code::Busy);
     assert!(!problem.next.is_empty(), "{problem:?}");
     world.go();
+}
+
+/// [A6.2] An answer is kept in the transaction of what it tells of: both are stored, or neither.
+#[test]
+fn an_answer_is_kept_with_what_it_tells_of() {
+    let mut world = World::new();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    let remember = |key: &str| {
+        Some(Remember {
+            principal: "user".to_owned(),
+            method: "run.start",
+            idem_key: key.to_owned(),
+            body_hash: "b".to_owned(),
+        })
+    };
+    let refused = world.offer_once(start("r0"), remember("k0"));
+    world.go();
+    assert_eq!(refused.blocking_recv().unwrap().unwrap_err().code, Code::DiskFull);
+    let answer = world.offer_once(start("r1"), remember("k1")).blocking_recv().unwrap().unwrap();
+    let kept = world.reader.remembered_answers(Timestamp(0)).unwrap();
+    let kept: Vec<_> = kept.iter().map(|k| (k.idem_key.as_str(), k.answer.clone())).collect();
+    assert_eq!(kept, [("k1", answer.to_string())]);
 }

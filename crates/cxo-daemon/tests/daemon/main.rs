@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 mod requests;
 mod restarts;
+mod server;
 mod signed;
 mod tasks;
 mod world;

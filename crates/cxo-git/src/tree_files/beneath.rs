@@ -35,7 +35,7 @@ pub(super) fn identity(fd: impl AsFd) -> Result<(u64, u64), FileError> {
 }
 
 /// The digest that callers know a content by.
-pub(crate) fn digest(bytes: &[u8]) -> ContentSha {
+pub fn digest(bytes: &[u8]) -> ContentSha {
     ContentSha::from_bytes(Sha256::digest(bytes).into())
 }
 

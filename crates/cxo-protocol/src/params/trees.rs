@@ -118,6 +118,12 @@ pub struct TreeDiff {
 pub struct TreeChanges {
     /// Everything together: what is staged, what is not, and new files.
     pub diff: String,
+    /// What is staged.
+    pub staged: String,
+    /// What is not, in files that git knows.
+    pub unstaged: String,
+    /// New files.
+    pub untracked: String,
 }
 
 /// See `vcs.commit`.

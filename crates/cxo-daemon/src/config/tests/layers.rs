@@ -45,6 +45,9 @@ fn without_any_source_the_defaults_hold() {
     server.tcp_port = 0 (default)
     server.transport = "auto" (default)
     state.dir = null (default)
+    tokens.per_agent_limit = 20000 (default)
+    tokens.total_budget = 100000 (default)
+    tokens.warning_threshold = 80000 (default)
     workspace.dir = null (default)
     workspace.isolation = "clone" (default)
     workspace.max_untracked_mb = 512 (default)
@@ -205,7 +208,10 @@ fn examples(key: &str) -> [&'static str; 2] {
         | "workspace.max_untracked_mb"
         | "logs.max_mb"
         | "server.tcp_port"
-        | "server.queue_capacity" => ["7", "9"],
+        | "server.queue_capacity"
+        | "tokens.total_budget"
+        | "tokens.warning_threshold"
+        | "tokens.per_agent_limit" => ["7", "9"],
         "run.base" | "agents.*.model" => ["\"a\"", "\"b\""],
         "run.agent" => ["\"one\"", "\"two\""],
         "run.checks" | "workspace.setup" => ["[\"a\"]", "[[\"b\",\"c\"]]"],

@@ -1,0 +1,207 @@
+//! Answers that are kept under the keys of their callers: the same request is carried out once,
+//! however often and from how many connections it comes.
+//!
+//! The answer is stored in the same transaction as what it tells of. Failures are never kept: what
+//! failed changed nothing, and may succeed the next time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cxo_protocol::{Code, Problem, Timestamp};
+use cxo_store::Answer as StoredAnswer;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::fresh;
+use crate::inbox::Remember;
+
+/// How long an answer is kept.
+pub(crate) const ANSWERS_KEPT_MS: u64 = 15 * 60 * 1000;
+
+/// Answers that are held at once; beyond, requests with a new key have to come again later.
+const MAX_HELD: usize = 50_000;
+
+/// What a request was answered, or will be.
+type Outcome = Result<Value, Problem>;
+
+/// Which request it is.
+type Key = (String, &'static str, String);
+
+/// All answers that are kept, and requests that are being carried out.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<Key, Known>,
+    by_expiry: BTreeSet<(Timestamp, Key)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    body_hash: String,
+    state: KnownState,
+}
+
+#[derive(Debug)]
+enum KnownState {
+    /// Somebody carries it out; the others wait for the same answer.
+    GoingOn(watch::Receiver<Option<Outcome>>),
+    /// It was answered.
+    Done(Value),
+}
+
+/// What to do with a request.
+enum Part {
+    /// Carry it out.
+    Lead(watch::Sender<Option<Outcome>>),
+    /// Wait for who does.
+    Follow(watch::Receiver<Option<Outcome>>),
+    /// It was answered before.
+    Known(Value),
+}
+
+impl Remember {
+    fn key(&self) -> Key {
+        (self.principal.clone(), self.method, self.idem_key.clone())
+    }
+
+    /// The answer as it is stored.
+    pub(crate) fn with(self, answer: &Value, now: Timestamp) -> StoredAnswer {
+        StoredAnswer {
+            principal: self.principal,
+            method: self.method.to_owned(),
+            idem_key: self.idem_key,
+            body_hash: self.body_hash,
+            answer: answer.to_string(),
+            expires_at: now.plus_millis(ANSWERS_KEPT_MS),
+        }
+    }
+}
+
+impl Remembered {
+    /// Takes up what an earlier daemon answered; `method_of` finds the method of that name.
+    pub(crate) fn load(
+        stored: Vec<StoredAnswer>,
+        method_of: impl Fn(&str) -> Option<&'static str>,
+    ) -> Self {
+        let this = Self::default();
+        let mut state = this.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in stored {
+            let (Some(method), Ok(value)) =
+                (method_of(&answer.method), serde_json::from_str(&answer.answer))
+            else {
+                continue;
+            };
+            let key = (answer.principal, method, answer.idem_key);
+            state.keep(key, answer.body_hash, value, answer.expires_at);
+        }
+        drop(state);
+        this
+    }
+
+    /// Carries a request out, or answers what it was answered before.
+    pub(crate) async fn once(
+        self: &Arc<Self>,
+        remember: &Remember,
+        carry_out: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        match self.part_of(remember)? {
+            Part::Known(value) => Ok(value),
+            Part::Follow(mut answered) => match answered.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(lost())),
+                // Who carried it out was cancelled before it was done.
+                Err(_) => Err(lost()),
+            },
+            Part::Lead(tell) => {
+                // Forgotten again however this ends, if there is no answer to keep.
+                let forget = Forget { remembered: self.clone(), key: Some(remember.key()) };
+                let outcome = carry_out.await;
+                forget.end(&remember.body_hash, outcome.as_ref().ok());
+                tell.send_replace(Some(outcome.clone()));
+                outcome
+            }
+        }
+    }
+
+    fn part_of(&self, remember: &Remember) -> Result<Part, Problem> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.expire(fresh::now());
+        if let Some(known) = state.known.get(&remember.key()) {
+            if known.body_hash != remember.body_hash {
+                return Err(Problem::new(Code::KeyReused, "the key was used for another request")
+                    .because("a key stands for one request with all of its parameters")
+                    .keeping("nothing was changed")
+                    .try_next("the same request under a new key"));
+            }
+            return Ok(match &known.state {
+                KnownState::GoingOn(answered) => Part::Follow(answered.clone()),
+                KnownState::Done(value) => Part::Known(value.clone()),
+            });
+        }
+        if state.known.len() >= MAX_HELD {
+            return Err(Problem::new(Code::Busy, "too many answers are kept")
+                .because(format!("{MAX_HELD} requests with keys were made in the last minutes"))
+                .keeping("nothing was changed")
+                .try_next("the same request in a minute, or without a key"));
+        }
+        let (tell, answered) = watch::channel(None);
+        let going_on = KnownState::GoingOn(answered);
+        let known = Known { body_hash: remember.body_hash.clone(), state: going_on };
+        state.known.insert(remember.key(), known);
+        Ok(Part::Lead(tell))
+    }
+}
+
+/// Takes a request that goes on out of the list when it is over.
+struct Forget {
+    remembered: Arc<Remembered>,
+    key: Option<Key>,
+}
+
+impl Forget {
+    fn end(mut self, body_hash: &str, answer: Option<&Value>) {
+        let (Some(key), Some(value)) = (self.key.clone(), answer) else { return };
+        self.key = None;
+        let expires_at = fresh::now().plus_millis(ANSWERS_KEPT_MS);
+        let mut state = self.remembered.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.keep(key, body_hash.to_owned(), value.clone(), expires_at);
+    }
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let mut state = self.remembered.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.known.remove(&key);
+        }
+    }
+}
+
+impl State {
+    fn keep(&mut self, key: Key, body_hash: String, value: Value, expires_at: Timestamp) {
+        self.by_expiry.insert((expires_at, key.clone()));
+        self.known.insert(key, Known { body_hash, state: KnownState::Done(value) });
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        while let Some((at, key)) = self.by_expiry.first()
+            && *at <= now
+        {
+            self.known.remove(key);
+            self.by_expiry.pop_first();
+        }
+    }
+}
+
+fn lost() -> Problem {
+    Problem::new(Code::Busy, "the same request was begun and not finished")
+        .keeping("what it did, if it did anything")
+        .try_next("the same request again")
+}
+
+#[cfg(test)]
+mod tests;

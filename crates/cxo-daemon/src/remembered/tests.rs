@@ -1,0 +1,96 @@
+//! Once, whoever asks and however often.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cxo_protocol::methods::METHODS;
+use serde_json::json;
+
+use super::*;
+
+fn of(principal: &str, idem_key: &str, body: &str) -> Remember {
+    Remember {
+        principal: principal.to_owned(),
+        method: "task.submit",
+        idem_key: idem_key.to_owned(),
+        body_hash: body.to_owned(),
+    }
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+/// [A6.2] A hundred at once are one effect and a hundred equal answers.
+#[test]
+fn a_hundred_at_once_are_one() {
+    let (remembered, effects) = (Arc::new(Remembered::default()), Arc::new(AtomicU32::new(0)));
+    let answers = run(async {
+        let mut asked = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let (remembered, effects) = (remembered.clone(), effects.clone());
+            asked.spawn(async move {
+                let carry_out = async {
+                    tokio::task::yield_now().await;
+                    Ok(json!(effects.fetch_add(1, Ordering::SeqCst)))
+                };
+                remembered.once(&of("user", "k", "b"), carry_out).await
+            });
+        }
+        asked.join_all().await
+    });
+    assert_eq!(effects.load(Ordering::SeqCst), 1);
+    assert_eq!(answers, vec![Ok(json!(0)); 100]);
+}
+
+/// [A6.2] A key belongs to its caller and its method, and stands for one body.
+#[test]
+fn a_key_is_its_callers_and_stands_for_one_body() {
+    let remembered = Arc::new(Remembered::default());
+    let once = |remember: Remember, value| {
+        run(remembered.once(&remember, async move { Ok(json!(value)) }))
+    };
+    assert_eq!(once(of("user", "k", "b"), 1), Ok(json!(1)));
+    assert_eq!(once(of("agent:a", "k", "b"), 2), Ok(json!(2)));
+    let other = Remember { method: "run.start", ..of("user", "k", "b") };
+    assert_eq!(once(other, 3), Ok(json!(3)));
+    assert_eq!(once(of("user", "k", "other"), 4).unwrap_err().code, Code::KeyReused);
+    assert_eq!(once(of("user", "k", "b"), 5), Ok(json!(1)));
+}
+
+/// [A6.2] What failed is carried out again, and so is what was given up in the middle.
+#[test]
+fn failures_are_not_kept() {
+    let remembered = Arc::new(Remembered::default());
+    let remember = of("user", "k", "b");
+    let failed = run(remembered.once(&remember, async { Err(lost()) }));
+    assert_eq!(failed.unwrap_err().code, Code::Busy);
+    run(async {
+        assert_eq!(polled(remembered.once(&remember, std::future::pending())).await, None);
+    });
+    assert_eq!(run(remembered.once(&remember, async { Ok(json!(7)) })), Ok(json!(7)));
+}
+
+/// [A6.2] The next daemon answers what this one answered; what is over is over.
+#[test]
+fn a_restart_remembers() {
+    let now = fresh::now();
+    let kept = of("user", "k", "b").with(&json!({"run": "r1"}), now);
+    let mut over = of("user", "old", "b").with(&json!(1), now);
+    over.expires_at = Timestamp(1);
+    let method_of = |name: &str| METHODS.iter().find(|row| row.name == name).map(|row| row.name);
+    let remembered = Arc::new(Remembered::load(vec![kept, over], method_of));
+    let again = run(remembered.once(&of("user", "k", "b"), async { Ok(json!("twice")) }));
+    assert_eq!(again, Ok(json!({"run": "r1"})));
+    let anew = run(remembered.once(&of("user", "old", "b"), async { Ok(json!("anew")) }));
+    assert_eq!(anew, Ok(json!("anew")));
+}
+
+/// Polls a future once and lets it go.
+async fn polled<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
