@@ -27,7 +27,7 @@ export interface NodeOptions extends ClientOptions {
   framing?: Framing;
   /** Who calls; the user, by the repository's key, if nothing is said. `none` where no key is wanted. */
   credentials?: Credentials | "none";
-  /** A socket to use instead of those of the repository: an agent's own, for instance. */
+  /** A socket to use instead of the repository's. An agent's own (`CXO_SOCKET`) counts where no directory is said. */
   socket?: string;
 }
 
@@ -42,7 +42,8 @@ export function createClient(options: NodeOptions = {}): Client {
 }
 
 function nodeTarget(options: NodeOptions): Target {
-  const { cwd = process.cwd(), stateDir, framing = "lines", socket, credentials } = options;
+  const { cwd = process.cwd(), stateDir, framing = "lines" } = options;
+  const { socket, credentials } = { ...ownSocket(options), ...options };
   // Both are looked up at each try: a daemon that was started meanwhile may have made them.
   const places = () => findPlaces(cwd, stateDir);
   return {
@@ -55,6 +56,12 @@ function nodeTarget(options: NodeOptions): Target {
       return credentials ?? { principal: "user", key: await readKey((await places()).keyFile) };
     },
   };
+}
+
+/** An agent that a run started has a socket of its own, which says by itself who speaks on it. */
+function ownSocket({ cwd, stateDir }: NodeOptions): Pick<NodeOptions, "socket" | "credentials"> {
+  const { CXO_SOCKET: socket } = process.env;
+  return socket && cwd === undefined && stateDir === undefined ? { socket, credentials: "none" } : {};
 }
 
 function wayOf({ transport }: NodeOptions): TransportName {

@@ -151,5 +151,13 @@ describe("who calls", () => {
     daemon.handshake = false;
     const agent = client({ credentials: "none" });
     expect(await agent.call("status.get")).toMatchObject({ server_version: "0.0.0" });
+    process.env.CXO_SOCKET = daemon.socket;
+    try {
+      const own = createClient();
+      clients.push(own);
+      expect(await own.call("status.get"), "on its own socket").toMatchObject({ server_version: "0.0.0" });
+    } finally {
+      delete process.env.CXO_SOCKET;
+    }
   });
 });
