@@ -91,7 +91,7 @@ fn the_client_knows_every_row_of_the_tables() {
     for row in cxo_protocol::methods::METHODS {
         assert!(methods.contains(&format!("\"{}\": {{ params: t.", row.name)), "{}", row.name);
     }
-    for name in methods.split("t.").skip(1).filter_map(|rest| rest.split([';', ' ']).next()) {
+    for name in methods.split(": t.").skip(1).filter_map(|rest| rest.split([';', ' ']).next()) {
         let declared = [format!("interface {name} "), format!("type {name} ")];
         assert!(declared.iter().any(|one| types.contains(one)), "{name} is declared");
     }
