@@ -95,6 +95,8 @@ export const ERRORS = {
   over_budget: { code: 429, row: "CX1710" },
   /** The idempotency key was used for another request. */
   key_reused: { code: 409, row: "CX1711" },
+  /** There is no such remote, or its address is of a kind that could run a program. */
+  bad_remote: { code: 422, row: "CX1712" },
   /** There is no method of that name. */
   no_such_method: { code: -32601, row: "CX1801" },
   /** The request is not JSON. */

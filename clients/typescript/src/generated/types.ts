@@ -622,7 +622,7 @@ export interface Receipt {
 
 /** Receipts of a run. */
 export interface ReceiptList {
-  /** Each with the task whose landing it was for. */
+  /** Those of the base, then each with the task whose landing it was for. */
   receipts: ReceiptOf[];
   /** The run. */
   run: RunId;
@@ -634,7 +634,7 @@ export interface ReceiptOf {
   commit?: CommitId | null;
   /** The receipt. */
   receipt: Receipt;
-  /** The task. */
+  /** The task; absent for the base. */
   task?: TaskId | null;
 }
 
@@ -700,6 +700,8 @@ export interface RunView {
   base: string;
   /** The commit that it started from. */
   base_commit?: CommitId | null;
+  /** What the checks said about the base. */
+  base_receipts?: Receipt[];
   /** The commands that a tree must pass, as lines. */
   checks: string[];
   /** More about the state, in a few words. */
@@ -1121,6 +1123,12 @@ export interface TopicsUnsubscribe {
 export interface TreeChanges {
   /** Everything together: what is staged, what is not, and new files. */
   diff: string;
+  /** What is staged. */
+  staged: string;
+  /** What is not, in files that git knows. */
+  unstaged: string;
+  /** New files. */
+  untracked: string;
 }
 
 /** See `vcs.commit`. */
