@@ -1,6 +1,6 @@
 //! The user documentation, executed: blocks that are marked as such are run by a shell with the
 //! real command, in a place of their own.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests: what fails here is the test")]
+#![expect(clippy::unwrap_used, reason = "tests: what fails here is the test")]
 
 use std::path::Path;
 use std::process::{Command, Output};

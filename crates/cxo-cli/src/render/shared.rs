@@ -118,9 +118,9 @@ pub(crate) fn event(event: &TopicEvent, look: &Look, now: Timestamp) -> String {
     let value = serde_json::to_value(&event.news).unwrap_or_default();
     let fields = value.get("data").and_then(Value::as_object).into_iter().flatten();
     let said: Vec<String> = fields
-        .map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={}", shell_word(&plain(text))),
-            other => format!("{name}={other}"),
+        .map(|(name, value)| match value.as_str() {
+            Some(text) => format!("{name}={}", shell_word(&plain(text))),
+            None => format!("{name}={value}"),
         })
         .collect();
     format!(

@@ -84,12 +84,9 @@ impl Events {
 
     fn lost(&self, error: CallError, last: u64) -> Problem {
         let follow = if self.follow { " -f" } else { "" };
-        let topics: String = self
-            .topics
-            .iter()
-            .map(|topic| format!(" {}", crate::text::shell_word(topic)))
-            .collect();
-        let again = format!("cxo events{follow} --since {last}{topics}");
+        let topics: Vec<String> =
+            self.topics.iter().map(|topic| crate::text::shell_word(topic)).collect();
+        let again = format!("cxo events{follow} --since {last} {}", topics.join(" "));
         Problem { next: vec![again], ..error.into() }
     }
 }
