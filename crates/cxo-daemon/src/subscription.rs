@@ -109,11 +109,6 @@ impl TopicsHandle {
         !self.missed.is_closed()
     }
 
-    /// Whether the subscription still goes on: after a gap it does not.
-    pub(crate) fn goes_on(&self) -> bool {
-        !self.missed.is_closed()
-    }
-
     /// Wants these topics no more.
     pub(crate) fn remove(&self, topics: &[String]) {
         self.topics.remove(topics);
