@@ -139,10 +139,10 @@ impl Task {
                 changed(context, &view, &task)?;
             }
             Verb::Skip { task, dry_run: _ } => {
-                on::<method::RunSkipTask>(context, &mut client, &task)?
+                on::<method::RunSkipTask>(context, &mut client, &task)?;
             }
             Verb::Cancel { task, dry_run: _ } => {
-                on::<method::RunCancelTask>(context, &mut client, &task)?
+                on::<method::RunCancelTask>(context, &mut client, &task)?;
             }
             Verb::Reply { task, answer, dry_run: _ } => {
                 let (run, task) = task_name(&task);
