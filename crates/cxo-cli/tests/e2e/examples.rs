@@ -8,7 +8,7 @@ use std::path::Path;
 use cxo_protocol::methods::METHODS;
 use serde_json::{Value, json};
 
-use crate::world::{Setting, World};
+use crate::world::{Setting, World, git};
 
 /// Set it to have the page written instead of compared.
 const WRITE: &str = "CXO_WRITE_EXAMPLES";
@@ -16,11 +16,12 @@ const WRITE: &str = "CXO_WRITE_EXAMPLES";
 /// Runs have verbs of the command line, whose pages show what they answer.
 const OF_RUNS: [&str; 5] = ["run.", "plan.", "events.", "recover.", "daemon."];
 
-/// The daemon does not answer these yet.
-const NOT_ANSWERED: [&str; 4] = ["fs.patch", "vcs.diff", "vcs.commit", "vcs.push"];
-
 /// What the scripted agent is told, and what stands for it on the page.
 const DESCRIPTION: (&str, &str) = ("```cxo-script\nhang\n```", "Document the retry limits");
+
+/// A patch as agents make them.
+const PATCH: &str = "--- a/src/limit.rs\n+++ b/src/limit.rs\n@@ -1 +1 @@\n\
+                     -pub const LIMIT: u32 = 20;\n+pub const LIMIT: u32 = 25;\n";
 
 /// A world in which requests are made, and what came of them.
 struct Story {
@@ -32,6 +33,7 @@ struct Story {
 
 impl Story {
     /// Calls a method and keeps request and reply for the page.
+    #[expect(clippy::needless_pass_by_value, reason = "a list of calls reads better so")]
     fn call(&mut self, method: &'static str, params: Value) -> Value {
         let said = self.world.cxo(&["call", method, &params.to_string()]);
         assert_eq!(said.code, 0, "{method}: {}", said.stderr);
@@ -80,7 +82,7 @@ fn steady(value: &mut Value) {
             for (name, value) in fields {
                 match name.as_str() {
                     "expires_at" | "acquired_at" | "last_heartbeat" => {
-                        *value = json!(1_800_000_000_000_u64)
+                        *value = json!(1_800_000_000_000_u64);
                     }
                     "uptime_seconds" => *value = json!(12),
                     "seq" => *value = json!(42),
@@ -91,13 +93,16 @@ fn steady(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(steady),
-        Value::String(text) if text == DESCRIPTION.0 => *text = DESCRIPTION.1.to_owned(),
+        Value::String(text) if text == DESCRIPTION.0 => DESCRIPTION.1.clone_into(text),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 fn begin() -> Story {
     let world = Setting::command().file("src/limit.rs", "pub const LIMIT: u32 = 10;\n").build();
+    let remote = world.root().join("remote.git");
+    git(world.root(), &["init", "-q", "--bare", "-b", "main", "remote.git"]);
+    git(&world.repo(), &["remote", "add", "origin", remote.to_str().unwrap()]);
     let repo = world.repo().to_str().unwrap().to_owned();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let names = vec![(repo, "/home/me/project"), (format!("\"{version}\""), "\"1.0.0\"")];
@@ -117,6 +122,16 @@ fn tell(story: &mut Story) {
         "fs.write",
         json!({"path": "src/limit.rs", "content": content, "preimage_sha": sha, "session_id": "me"}),
     );
+    story.call("vcs.diff", json!({"session_id": "me"}));
+    let message = "Raise the limit";
+    let paths = json!(["src/limit.rs"]);
+    let commit = json!({"message": message, "paths": paths, "session_id": "me"});
+    let commit = story.call("vcs.commit", commit)["commit_sha"].clone();
+    story.call(
+        "fs.patch",
+        json!({"unified_diff": PATCH, "base_commit": commit, "session_id": "me"}),
+    );
+    story.call("vcs.push", json!({"remote": "origin", "branch": "main", "session_id": "me"}));
     story.call("lock.release", file);
     story.call("agent.register", json!({"agent_id": "helper", "agent_type": "codex"}));
     story.call("agent.heartbeat", json!({"agent_id": "helper"}));
@@ -145,7 +160,6 @@ fn every_method_has_an_example_that_is_true() {
         .iter()
         .map(|row| row.name)
         .filter(|name| !OF_RUNS.iter().any(|prefix| name.starts_with(prefix)))
-        .filter(|name| !NOT_ANSWERED.contains(name))
         .filter(|name| !story.told.contains_key(name))
         .collect();
     assert!(without.is_empty(), "no example in `tell`: {without:?}");
