@@ -82,28 +82,34 @@ pub(crate) struct Messages {
     waiting: Arc<AtomicUsize>,
 }
 
+impl Message {
+    /// How much it counts among the requests that wait: a look is none.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Command { .. } | Self::Hold { .. } | Self::Stop(_) => 1,
+            Self::Look => 0,
+        }
+    }
+}
+
 impl Messages {
     /// What waits, if anything does.
     pub(crate) fn try_recv(&self) -> Option<Message> {
-        self.taken(self.queue.try_recv().ok())
+        self.queue.try_recv().ok().map(|message| self.taken(message))
     }
 
     /// The next message; `None` when nobody can send any more.
     pub(crate) fn recv(&self) -> Option<Message> {
-        self.taken(self.queue.recv().ok())
+        self.queue.recv().ok().map(|message| self.taken(message))
     }
 
     /// The next message within a time.
     pub(crate) fn recv_timeout(&self, wait: Duration) -> Result<Message, RecvTimeoutError> {
-        let message = self.queue.recv_timeout(wait)?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Ok(message)
+        self.queue.recv_timeout(wait).map(|message| self.taken(message))
     }
 
-    fn taken(&self, message: Option<Message>) -> Option<Message> {
-        if message.is_some() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
+    fn taken(&self, message: Message) -> Message {
+        self.waiting.fetch_sub(message.weight(), Ordering::Relaxed);
         message
     }
 }
@@ -122,7 +128,7 @@ impl Inbox {
         self.capacity
     }
 
-    /// How many messages wait.
+    /// How many requests wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -130,9 +136,10 @@ impl Inbox {
     /// Puts a client's message in, or says that too many wait.
     pub(crate) fn offer(&self, message: Message) -> Result<(), Problem> {
         // Counted first: it may be taken out before this goes on.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let weight = message.weight();
+        self.waiting.fetch_add(weight, Ordering::Relaxed);
         self.queue.try_send(message).map_err(|error| {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.refused(&error)
         })
     }
@@ -148,9 +155,10 @@ impl Inbox {
     }
 
     fn wait_in(&self, message: Message) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let weight = message.weight();
+        self.waiting.fetch_add(weight, Ordering::Relaxed);
         if self.queue.send(message).is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.fetch_sub(weight, Ordering::Relaxed);
         }
     }
 

@@ -38,7 +38,7 @@ fn a_call_that_is_refused_says_why() {
 #[test]
 fn a_call_that_is_no_call_is_not_made() {
     let place = nobody();
-    let done = place.cxo(&["call", "lock.statu"]);
+    let done = place.cxo(&["call", "lock.statuses"]);
     assert_eq!(done.exit, Exit::Usage);
     assert!(done.stderr.contains("'lock.status'"), "{}", done.stderr);
     for bad in ["", "{", "[]", "7", "null"] {
