@@ -75,6 +75,25 @@ describe("with the real daemon", () => {
     const agent = await client({ credentials: { principal: "agent:a1", token } });
     expect(await agent.call("agent.heartbeat", { agent_id: "a1" })).toEqual({ success: true });
     await expect(agent.call("run.status")).rejects.toMatchObject({ code: 403 });
+    await expect(agent.call("agent.heartbeat", { agent_id: "a2" })).rejects.toMatchObject({ code: 403 });
+  });
+
+  test("[A3.4] [G21] an agent works only where the user has a session, and never on the user's", async () => {
+    const user = await client();
+    const { token } = await user.call("agent.register", { agent_id: "a1", agent_type: "codex" });
+    const agent = await client({ credentials: { principal: "agent:a1", token } });
+    const own = { session_id: "of-agent", cwd: repository.path };
+    await expect(agent.call("session.start", own)).rejects.toMatchObject({ code: 403 });
+    await user.call("session.start", { session_id: "of-user", cwd: repository.path });
+    expect(await agent.call("session.start", own)).toEqual({ success: true });
+    await agent.call("fs.write", { path: "by-agent.txt", content: "x", session_id: "of-agent" });
+    const foreign = { path: "by-agent.txt", session_id: "of-user" };
+    await expect(agent.call("fs.read", foreign)).rejects.toMatchObject({ code: 403 });
+    await expect(agent.call("lock.acquire", foreign)).rejects.toMatchObject({ code: 403 });
+    const forced = { path: "by-agent.txt", force: true, session_id: "of-agent" };
+    await expect(agent.call("lock.acquire", forced)).rejects.toMatchObject({ code: 403 });
+    const ended = agent.call("session.end", { session_id: "of-user" });
+    await expect(ended).rejects.toMatchObject({ code: 403 });
   });
 
   test("[A4.2] [A6.2] [A8.1] a daemon that is killed again and again loses and doubles no event", async () => {

@@ -29,12 +29,19 @@ pub(crate) struct Caller {
     pub(crate) principal: Principal,
     current: Mutex<Option<SessionId>>,
     own: Mutex<Option<SessionId>>,
+    /// Held while a session is made for this connection.
+    pub(crate) making: tokio::sync::Mutex<()>,
 }
 
 impl Caller {
     /// A caller that has no session yet.
     pub(crate) fn new(principal: Principal) -> Self {
-        Self { principal, current: Mutex::default(), own: Mutex::default() }
+        Self {
+            principal,
+            current: Mutex::default(),
+            own: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The session that calls act on which name none.

@@ -37,8 +37,9 @@ static CLOCK: OnceLock<Clock> = OnceLock::new();
 
 impl Clock {
     fn starting(wall: Timestamp, passed: Duration, left: Option<u64>, last: Timestamp) -> Self {
-        let fresh = wall.0.max(last.0).saturating_sub(millis(passed));
-        Self { offset_ms: left.unwrap_or(fresh) }
+        let at_least = last.0.saturating_sub(millis(passed));
+        let fresh = wall.0.saturating_sub(millis(passed));
+        Self { offset_ms: left.unwrap_or(fresh).max(at_least) }
     }
 
     fn at(self, passed: Duration) -> Timestamp {

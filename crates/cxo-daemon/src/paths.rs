@@ -10,6 +10,7 @@ use cxo_protocol::wire::key::hex;
 use cxo_protocol::{Address, AttemptId, Code, EffectId, Problem, RunId, TaskId, Transport};
 use sha2::{Digest as _, Sha256};
 
+use crate::effects::own_env;
 use crate::{config, keys};
 
 /// The directory of the state inside the common git directory.
@@ -44,7 +45,7 @@ pub(crate) struct Paths {
 pub(crate) fn find(cwd: &Path) -> Result<Paths, Problem> {
     let (work_tree, git_dir) = find_git_dir(cwd)?;
     let common_dir = common_dir_of(&git_dir);
-    let chosen = config::places(&std::env::vars().collect())?;
+    let chosen = config::places(&own_env())?;
     let state = chosen.state.unwrap_or_else(|| common_dir.join(STATE_DIR));
     private_dir(&state)?;
     let repository_id = repository_id(&state)?;

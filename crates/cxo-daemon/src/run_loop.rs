@@ -140,6 +140,10 @@ impl Loop {
                     next = self.parts.messages.try_recv();
                 }
             }
+            if self.repo.next_wakeup().is_some_and(|at| at <= fresh::now()) {
+                // Who keeps asking does not keep time from passing.
+                group.push((Command::Tick, None));
+            }
             self.handle(group);
         }
     }

@@ -105,16 +105,14 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         trees: crate::trees::Trees::default(),
     });
     let runtime = runtime()?;
-    let bound = runtime
-        .block_on(listener::bind(&paths, &config.server))
-        .map_err(|error| internal(&error))?;
-    let signals = runtime.block_on(async { Signals::hear() }).map_err(|error| internal(&error))?;
+    let of_system = |error: std::io::Error| internal(&error);
+    let bound = runtime.block_on(listener::bind(&paths, &config.server)).map_err(of_system)?;
+    let signals = runtime.block_on(async { Signals::hear() }).map_err(of_system)?;
     let (farewell, leaving) = watch::channel(false);
     let gate = Arc::new(Gate::new(handlers));
     let sockets = AttemptSockets::new(gate.clone(), leaving.clone(), runtime.handle().clone());
     let _ = context.sockets.set(sockets);
-    let listening = runtime.spawn(listener::serve(bound, gate, leaving));
-    inbox.report(SharedCommand::LimitTokens((&config.tokens).into()).into());
+    begin(&inbox, &config);
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
         Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
@@ -126,23 +124,41 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         published: published.clone(),
         feed,
         door: door.clone(),
-        housekeeping: Housekeeping::start(household).map_err(|error| internal(&error))?,
+        housekeeping: Housekeeping::start(household).map_err(of_system)?,
         idle_exit: idle_exit(&config.server),
     };
-    let ran = run_loop.run(|| say("ready")).map_err(|error| problems::of_load(&error));
+    let mut listening = None;
+    let ran = run_loop.run(|| {
+        // Only now that the state is there: nobody is to be told that there is none.
+        listening = Some(runtime.spawn(listener::serve(bound, gate, leaving)));
+        say("ready");
+    });
+    let ran = ran.map_err(|error| problems::of_load(&error));
     leave_clock(&published, &paths);
     // Nobody is to find a socket behind which nobody is.
     door.close();
     listener::close(&paths);
     let _ = farewell.send(true);
-    let _ = runtime.block_on(listening);
+    let _ = listening.map(|listening| runtime.block_on(listening));
     // Only now that nothing is decided any more: an agent that is ended here is not missed.
-    context.supervised.shut_down(match &ran {
-        Ok(AgentsOnStop::End) => Shutdown::EndAll,
-        Ok(AgentsOnStop::GoOn) | Err(_) => Shutdown::WhenEmpty,
-    });
+    context.supervised.shut_down(shutdown(&ran));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ran.map(drop)
+}
+
+/// What a daemon decides before anything else: what the configuration says of tokens, and that no
+/// connection of before is there any more.
+fn begin(inbox: &Inbox, config: &Config) {
+    inbox.report(SharedCommand::LimitTokens((&config.tokens).into()).into());
+    inbox.report(SharedCommand::EndConnections.into());
+}
+
+/// What becomes of the supervisor.
+fn shutdown(ran: &Result<AgentsOnStop, Problem>) -> Shutdown {
+    match ran {
+        Ok(AgentsOnStop::End) => Shutdown::EndAll,
+        Ok(AgentsOnStop::GoOn) | Err(_) => Shutdown::WhenEmpty,
+    }
 }
 
 /// The log, and the right to write to it.

@@ -1,10 +1,10 @@
 //! What one subscriber gets, in order and once: first what the log has, then what comes. Whoever
 //! was too slow is told up to where it got everything.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use cxo_core::{Fact, Shared, SharedStamped, Stamped};
+use cxo_core::{Fact, SharedStamped, Stamped};
 use cxo_protocol::{Event, SharedEvent};
 use cxo_store::{Reader, Seq, SqliteReader, StoreError, StoredEvent, Stream};
 use tokio::sync::mpsc;
@@ -15,8 +15,8 @@ use crate::published::Published;
 /// Events that are read from the store at once for a subscriber that comes back.
 const BACKLOG_AT_ONCE: usize = 1024;
 
-/// Events that wait between the reader of the log and the connection.
-const WAITING: usize = 64;
+/// Requests for what was missed that may wait on one subscription.
+const WAITING: usize = 16;
 
 /// What a subscriber is sent.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ pub(crate) struct Subscription {
     /// The position at which it began.
     pub(crate) seq: u64,
     pushed: mpsc::Receiver<Pushed>,
-    missed: mpsc::UnboundedReceiver<Missed>,
+    missed: mpsc::Receiver<Missed>,
     sources: Sources,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Subscription {
 #[derive(Debug, Clone)]
 pub(crate) struct TopicsHandle {
     topics: Arc<Topics>,
-    missed: mpsc::UnboundedSender<Missed>,
+    missed: mpsc::Sender<Missed>,
     feed: Arc<Feed>,
 }
 
@@ -73,9 +73,9 @@ impl Sources {
     /// Subscribes to the lines of runs after a position, or from now on.
     pub(crate) fn lines(&self, wants: Wants, since: Option<u64>) -> Subscription {
         let (seq, pushed) = self.feed.subscribe(wants.clone());
-        let (later, missed) = mpsc::unbounded_channel();
+        let (later, missed) = mpsc::channel(WAITING);
         if let Some(since) = since.filter(|since| *since < seq) {
-            let _ = later.send(Missed { wants, since, upto: seq });
+            let _ = later.try_send(Missed { wants, since, upto: seq });
         }
         Subscription { seq, pushed, missed, sources: self.clone() }
     }
@@ -84,24 +84,26 @@ impl Sources {
     pub(crate) fn topics(&self) -> (TopicsHandle, Subscription) {
         let topics = Arc::new(Topics::default());
         let (seq, pushed) = self.feed.subscribe(Wants::Topics(topics.clone()));
-        let (later, missed) = mpsc::unbounded_channel();
+        let (later, missed) = mpsc::channel(WAITING);
         let handle = TopicsHandle { topics, missed: later, feed: self.feed.clone() };
         (handle, Subscription { seq, pushed, missed, sources: self.clone() })
     }
 }
 
 impl TopicsHandle {
-    /// Wants these topics too, after a position or from now on; answers where the log is.
-    pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> u64 {
-        self.feed.widen(&self.topics, topics, |seq| {
+    /// Wants these topics too, after a position or from now on; answers where the log is. `None` if
+    /// too much that was missed is waited for already.
+    pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> Option<u64> {
+        let Some(since) = since else {
+            return Some(self.feed.widen(&self.topics, topics, |_| {}));
+        };
+        let room = self.missed.try_reserve().ok()?;
+        Some(self.feed.widen(&self.topics, topics, |seq| {
             // Before anything later can be pushed: what was missed comes first.
-            if let Some(since) = since {
-                let only = Arc::new(Topics::default());
-                only.add(topics);
-                let wants = Wants::Topics(only);
-                let _ = self.missed.send(Missed { wants, since, upto: seq });
-            }
-        })
+            let only = Arc::new(Topics::default());
+            only.add(topics);
+            room.send(Missed { wants: Wants::Topics(only), since, upto: seq });
+        }))
     }
 
     /// Whether the subscription goes on. It ends at a gap.
@@ -147,58 +149,57 @@ impl Subscription {
     async fn catch_up(&mut self, missed: Missed, out: &mpsc::Sender<Sent>) -> bool {
         let mut last = missed.since;
         let told = matches!(missed.wants, Wants::Topics(_)).then_some(missed.upto);
-        let (found, mut read) = mpsc::channel(WAITING);
-        let sources = self.sources.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let shared = sources.published.shared(Clone::clone);
-            read_missed(&sources.database, &missed, &shared, &found)
-        });
-        while let Some(pushed) = read.recv().await {
-            last = pushed.seq.unwrap_or(last);
-            if out.send(Sent::Event(pushed)).await.is_err() {
+        let missed = Arc::new(missed);
+        let mut after = missed.since;
+        while after < missed.upto {
+            // Each page is read by itself: no thread waits for a client that does not read.
+            let (sources, of) = (self.sources.clone(), missed.clone());
+            let page = tokio::task::spawn_blocking(move || sources.page(&of, after)).await;
+            let Ok(Ok(page)) = page else {
+                self.missed.close();
+                let _ = out.send(Sent::Gap(last)).await;
                 return false;
-            }
-        }
-        if matches!(reading.await, Ok(Ok(()))) {
-            return match told {
-                Some(seq) => out.send(Sent::CaughtUp(seq)).await.is_ok(),
-                None => true,
             };
-        }
-        self.missed.close();
-        let _ = out.send(Sent::Gap(last)).await;
-        false
-    }
-}
-
-fn read_missed(
-    database: &Path,
-    missed: &Missed,
-    shared: &Shared,
-    found: &mpsc::Sender<Pushed>,
-) -> Result<(), StoreError> {
-    let reader = SqliteReader::open(database)?;
-    let stream = match &missed.wants {
-        Wants::Lines(Some(run)) => Stream::Run(run.clone()),
-        Wants::Lines(None) | Wants::Topics(_) => Stream::All,
-    };
-    let mut after = Seq(missed.since);
-    loop {
-        let events = reader.read(&stream, after, BACKLOG_AT_ONCE)?;
-        let Some(last) = events.last() else { return Ok(()) };
-        after = last.seq;
-        for stored in &events {
-            if stored.seq.0 > missed.upto {
-                return Ok(());
-            }
-            let Some(fact) = fact_of(stored) else { continue };
-            let committed = feed::told(stored.seq.0, &fact, shared);
-            for pushed in committed.for_one(&missed.wants) {
-                if found.blocking_send(pushed).is_err() {
-                    return Ok(());
+            after = page.after;
+            for pushed in page.events {
+                last = pushed.seq.unwrap_or(last);
+                if out.send(Sent::Event(pushed)).await.is_err() {
+                    return false;
                 }
             }
         }
+        match told {
+            Some(seq) => out.send(Sent::CaughtUp(seq)).await.is_ok(),
+            None => true,
+        }
+    }
+}
+
+/// Some of what was missed.
+struct Page {
+    events: Vec<Pushed>,
+    /// The position from which to read on.
+    after: u64,
+}
+
+impl Sources {
+    /// The next of what was missed.
+    fn page(&self, missed: &Missed, after: u64) -> Result<Page, StoreError> {
+        let reader = SqliteReader::open(&self.database)?;
+        let stream = match &missed.wants {
+            Wants::Lines(Some(run)) => Stream::Run(run.clone()),
+            Wants::Lines(None) | Wants::Topics(_) => Stream::All,
+        };
+        let stored = reader.read(&stream, Seq(after), BACKLOG_AT_ONCE)?;
+        let after = stored.last().map_or(missed.upto, |last| last.seq.0);
+        let wanted = stored.iter().filter(|stored| stored.seq.0 <= missed.upto);
+        let events = self.published.shared(|shared| {
+            wanted
+                .filter_map(|stored| Some(feed::told(stored.seq.0, &fact_of(stored)?, shared)))
+                .flat_map(|told| told.for_one(&missed.wants).collect::<Vec<_>>())
+                .collect()
+        });
+        Ok(Page { events, after })
     }
 }
 

@@ -10,7 +10,7 @@ mod sessions;
 mod submitted;
 mod tokens;
 
-use cxo_protocol::shared::TokenLimits;
+use cxo_protocol::shared::{SessionEnd, TokenLimits};
 use cxo_protocol::{
     AgentId, CommitId, LockId, LockPath, Principal, RunId, SessionId, SharedEvent, TaskId,
     Timestamp,
@@ -54,7 +54,7 @@ pub enum SharedCommand {
         /// Who asks.
         principal: Principal,
         /// Why.
-        why: cxo_protocol::shared::SessionEnd,
+        why: SessionEnd,
     },
     /// Take a lock, or renew it.
     AcquireLock {
@@ -103,6 +103,8 @@ pub enum SharedCommand {
         /// How many.
         tokens: u64,
     },
+    /// The daemon was started anew: no connection of before is there any more.
+    EndConnections,
     /// A file was written.
     NoteWritten {
         /// By which session.
@@ -264,6 +266,18 @@ impl Shared {
                 let mut events = self.locks.free_all(session);
                 events.push(SharedEvent::SessionEnded { session: session.clone(), why: *why });
                 Ok(events)
+            }
+            SharedCommand::EndConnections => {
+                let left = self.sessions.iter().filter(|(_, session)| session.of_connection);
+                Ok(left
+                    .flat_map(|(session, _)| {
+                        let ended = SharedEvent::SessionEnded {
+                            session: session.clone(),
+                            why: SessionEnd::Disconnected,
+                        };
+                        self.locks.free_all(session).into_iter().chain(std::iter::once(ended))
+                    })
+                    .collect())
             }
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
                 self.sessions.owned(session, principal)?;

@@ -12,7 +12,7 @@ use super::{Sources, load};
 /// Every setting in force in the work tree that `cwd` is in, and where it comes from.
 pub fn show(cwd: &Path, flags: &BTreeMap<String, Value>) -> Result<ConfigReport, Problem> {
     let paths = crate::paths::find(cwd)?;
-    let user_env = std::env::vars().collect();
+    let user_env = crate::effects::own_env();
     let sources = Sources { work_tree: &paths.work_tree, user_env: &user_env, flags };
     Ok(load(&sources)?.report())
 }

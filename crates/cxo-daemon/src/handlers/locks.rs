@@ -97,9 +97,10 @@ impl Handlers {
     /// When the next of the locks that overlap with this one ends by itself.
     fn next_expiry(&self, on: &LockPath) -> Instant {
         let now = fresh::now();
-        let next = self
-            .published
-            .shared(|shared| shared.locks.overlapping(on).map(|lock| lock.expires_at).min());
+        let next = self.published.shared(|shared| {
+            let held = shared.locks.overlapping(on).filter(|lock| lock.is_held_at(now));
+            held.map(|lock| lock.expires_at).min()
+        });
         let wait = next.map_or(MAX_LOCK_WAIT_MS, |at| at.millis_since(now));
         Instant::now() + Duration::from_millis(wait)
     }

@@ -12,8 +12,8 @@ mod trees;
 
 use std::sync::Arc;
 
-use cxo_core::{Command, Repo};
-use cxo_protocol::methods::{Kind, ParseError, Request};
+use cxo_core::{Command, Repo, SharedCommand};
+use cxo_protocol::methods::{Kind, ParseError, Request, Scope};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStatus, Done, EditPlan, ReceiptList, ReceiptOf, ResumeRun,
@@ -81,20 +81,38 @@ impl Handlers {
         self: &Arc<Self>,
         request: Request,
         key: Option<IdemKey>,
-        caller: &Caller,
+        caller: &Arc<Caller>,
     ) -> Result<Value, Problem> {
         let row = request.row();
-        let remember = key.filter(|_| row.kind == Kind::Write).map(|key| Remember {
+        let taken_up = if let Request::SessionStart(params) = &request {
+            Some(params.session_id.clone())
+        } else {
+            None
+        };
+        let keeps = row.kind == Kind::Write && !matches!(request, Request::AgentRegister(_));
+        let remember = key.filter(|_| keeps).map(|key| Remember {
             principal: caller.principal.to_string(),
             method: row.name,
             idem_key: key.key,
             body_hash: key.body_hash,
         });
-        let call = Call { caller, remember: remember.clone() };
-        match remember {
-            Some(remember) => self.remembered.once(&remember, self.carry_out(request, &call)).await,
-            None => self.carry_out(request, &call).await,
+        let (this, owned, of) = (self.clone(), caller.clone(), remember.clone());
+        let work =
+            async move { this.carry_out(request, &Call { caller: &owned, remember: of }).await };
+        let answer = match (remember, row.scope) {
+            // What is begun on a tree is ended, whether its caller stays or not.
+            (None, Scope::Tree) => detached(work).await,
+            (None, Scope::None | Scope::Repository) => work.await,
+            (Some(remember), Scope::Tree) => self.remembered.once(&remember, detached(work)).await,
+            (Some(remember), Scope::None | Scope::Repository) => {
+                self.remembered.once(&remember, work).await
+            }
+        };
+        // Also if it was answered before, on another connection.
+        if let (Some(session), Ok(_)) = (taken_up, &answer) {
+            caller.take_session(Some(session));
         }
+        answer
     }
 
     async fn carry_out(
@@ -154,7 +172,7 @@ impl Handlers {
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
             Request::RecoverRestore(params) => json(&self.recover_restore(params).await?),
-            Request::KeyRotate(_) => json(&self.rotate_key()?),
+            Request::KeyRotate(_) => self.rotate_key(call).await,
             Request::DaemonStatus(_) => json(&self.daemon_status()),
             Request::DaemonStop(params) => json(&self.stop(params.agents)?),
             // The listener subscribes: it holds the connection.
@@ -326,9 +344,10 @@ impl Handlers {
         }
     }
 
-    fn rotate_key(&self) -> Result<Done, Problem> {
+    async fn rotate_key(&self, call: &Call<'_>) -> Result<Value, Problem> {
         self.keys.rotate()?;
-        Ok(Done { message: Some("the key was replaced; its connections end".to_owned()) })
+        let done = Done { message: Some("the key was replaced; its connections end".to_owned()) };
+        self.conclude(SharedCommand::NoteKeyRotated.into(), call, |_| done).await
     }
 
     fn stop(&self, agents: AgentsOnStop) -> Result<Done, Problem> {
@@ -341,6 +360,14 @@ fn leaving() -> Problem {
     Problem::new(Code::NoDaemon, "the daemon is leaving")
         .keeping("what was acknowledged")
         .try_next("cxo daemon start")
+}
+
+/// Goes on with work to its end, whether somebody waits for it or not.
+async fn detached(
+    work: impl Future<Output = Result<Value, Problem>> + Send + 'static,
+) -> Result<Value, Problem> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
 }
 
 /// The key under which a request is carried out once, and what of the request it stands for.

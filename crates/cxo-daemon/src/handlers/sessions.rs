@@ -1,12 +1,13 @@
 //! Sessions: which tree a caller's calls act on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cxo_core::{Command, SharedCommand, SharedRejected};
 use cxo_git::Repository;
 use cxo_protocol::params::sessions::{SessionStart, SessionStop, Success};
 use cxo_protocol::shared::SessionEnd;
-use cxo_protocol::{Code, Problem, SessionId};
+use cxo_protocol::{Code, Principal, Problem, SessionId};
 use serde_json::Value;
 
 use super::Handlers;
@@ -28,15 +29,15 @@ impl Handlers {
         params: SessionStart,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
+        let tree = self.tree_of(Path::new(&params.cwd))?;
+        self.is_opened_by_user(&tree, call.principal())?;
         let command = Command::Shared(SharedCommand::StartSession {
             session: params.session_id.clone(),
             principal: call.principal().clone(),
-            tree: self.tree_of(Path::new(&params.cwd))?,
+            tree,
             of_connection: false,
         });
-        let answer = self.conclude(command, call, |_| Success::DONE).await?;
-        call.caller.take_session(Some(params.session_id));
-        Ok(answer)
+        self.conclude(command, call, |_| Success::DONE).await
     }
 
     pub(super) async fn end_session(
@@ -58,18 +59,16 @@ impl Handlers {
     }
 
     /// Ends what belongs to a connection that is gone.
-    pub(crate) async fn farewell(&self, caller: &Caller) {
+    pub(crate) async fn farewell(self: &Arc<Self>, caller: &Caller) {
         let Some(session) = caller.own_session() else { return };
-        let ended = self
-            .decide(Command::Shared(SharedCommand::EndSession {
-                session,
-                principal: caller.principal.clone(),
-                why: SessionEnd::Disconnected,
-            }))
-            .await;
-        if let Err(problem) = ended {
-            tracing::warn!(%problem, "a session of a connection that is gone was not ended");
-        }
+        let command = SharedCommand::EndSession {
+            session,
+            principal: caller.principal.clone(),
+            why: SessionEnd::Disconnected,
+        };
+        // It waits for its place: a session that nobody can end would stay.
+        let this = self.clone();
+        let _ = tokio::task::spawn_blocking(move || this.inbox.report(command.into())).await;
         self.changed.notify_waiters();
     }
 
@@ -80,9 +79,15 @@ impl Handlers {
         named: Option<&SessionId>,
         caller: &Caller,
     ) -> Result<OnTree, Problem> {
-        let session = match named.cloned().or_else(|| caller.session()) {
-            Some(session) => session,
-            None => self.session_of_connection(caller).await?,
+        let session = if let Some(session) = named.cloned().or_else(|| caller.session()) {
+            session
+        } else {
+            // Of two calls at once the second finds the session of the first.
+            let _one = caller.making.lock().await;
+            match caller.session() {
+                Some(session) => session,
+                None => self.session_of_connection(caller).await?,
+            }
         };
         let tree = self.published.shared(|shared| {
             shared.sessions.owned(&session, &caller.principal).map(|found| found.tree.clone())
@@ -130,6 +135,20 @@ impl Handlers {
             return Err(no_session());
         }
         Ok(OnTree { session, tree: PathBuf::from(tree) })
+    }
+
+    /// An agent works on a tree only where the user has a session open.
+    fn is_opened_by_user(&self, tree: &str, principal: &Principal) -> Result<(), Problem> {
+        let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
+        let is_open = self.published.shared(|shared| {
+            let mut sessions = shared.sessions.iter().map(|(_, session)| session);
+            sessions.any(|open| open.tree == tree && is_users(&open.principal))
+        });
+        if is_users(principal) || is_open {
+            return Ok(());
+        }
+        Err(problems::forbidden(principal, &format!("the user has no session open on {tree}"))
+            .try_next("the user: session.start {\"session_id\": …, \"cwd\": …}"))
     }
 
     /// The top of the work tree that a directory is in, if it is one of this repository.

@@ -42,7 +42,7 @@ impl Handlers {
                 ("run.retries".to_owned(), json!(0)),
             ]
             .into(),
-            env: std::env::vars().collect(),
+            env: crate::effects::own_env(),
             cwd: self.paths.work_tree.display().to_string(),
             ..StartRun::default()
         };

@@ -82,8 +82,10 @@ pub(super) async fn serve<R, W>(
     };
     let _: Result<(), Ends> = connection.run(first, leaving).await;
     connection.subscriptions.end();
-    gate.handlers.farewell(&connection.caller).await;
     let _ = tokio::time::timeout(FAREWELL / 2, connection.last_words()).await;
+    // Only now: a call may have made the session that ends with the connection.
+    connection.calls.shutdown().await;
+    gate.handlers.farewell(&connection.caller).await;
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
@@ -99,6 +101,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                     Err(end) => return self.end(&end),
                 };
                 self.take(&frame).await?;
+            }
+            // Who keeps asking is pushed to all the same.
+            while self.out.len() < WRITE_AFTER_BYTES
+                && let Ok(notice) = self.notices.try_recv()
+            {
+                self.push(&notice);
             }
             if !self.out.is_empty() {
                 self.write(&mut leaving).await?;

@@ -70,7 +70,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
 
     /// A frame that is already here.
     pub(super) fn waiting(&mut self) -> Result<Option<&[u8]>, End> {
-        self.decoder.next_frame().map_err(End::Broken)
+        let frame = self.decoder.next_frame().map_err(End::Broken)?;
+        if frame.is_some() {
+            // The time of the next frame is its own.
+            self.began_at = None;
+        }
+        Ok(frame)
     }
 
     /// The next frame.

@@ -320,3 +320,67 @@ fn absurd_reports_are_refused() {
     let budget = client.call::<method::TokensGetBudget>(&Nothing {}).unwrap();
     assert_eq!((budget.used, budget.total_budget), (0, 1000));
 }
+
+/// [A3.5] [A4.2] A lock that was taken without a session is one of the connection: it goes with it,
+/// and with the daemon that had the connection.
+#[test]
+fn a_connections_own_session_ends_with_it() {
+    let mut world = World::new("");
+    world.start();
+    let mut passing = world.client();
+    acquire(&mut passing, &lock("src", LockKind::Prefix, 600, 0)).unwrap();
+    acquire(&mut passing, &lock("docs", LockKind::Prefix, 600, 0)).unwrap();
+    let mut other = opened(&world, "other");
+    assert_eq!(
+        problem(acquire(&mut other, &lock("src", LockKind::File, 600, 0))).code,
+        Code::Locked
+    );
+    drop(passing);
+    acquire(&mut other, &lock("src", LockKind::Prefix, 600, 30_000)).unwrap();
+    acquire(&mut other, &lock("docs", LockKind::Prefix, 600, 30_000)).unwrap();
+    let mut passing = world.client();
+    acquire(&mut passing, &lock("tests", LockKind::Prefix, 600, 0)).unwrap();
+    world.kill();
+    world.start();
+    let mut other = opened(&world, "other");
+    acquire(&mut other, &lock("tests", LockKind::Prefix, 600, 0)).unwrap();
+}
+
+/// [A6.2] A request that is repeated on another connection is answered as it was, and the session that
+/// it started is that connection's.
+#[test]
+fn a_repeated_start_of_a_session_is_taken_up() {
+    let mut world = World::new("");
+    world.start();
+    let params = json!({"session_id": "s", "cwd": world.repo()});
+    let first = world.client().call_by_name("session.start", &params, Some("k")).unwrap();
+    let mut again = world.client();
+    assert_eq!(again.call_by_name("session.start", &params, Some("k")).unwrap(), first);
+    assert!(!read(&mut again, "README.md").0.is_empty());
+    let other = json!({"session_id": "t", "cwd": world.repo()});
+    let told = problem(again.call_by_name("session.start", &other, Some("k")));
+    assert_eq!(told.code, Code::KeyReused);
+}
+
+/// [A4.1] [G25] Who asks for all that was missed and does not read holds up nobody.
+#[test]
+fn readers_that_do_not_read_hold_up_nobody() {
+    let mut world = World::new("");
+    world.start();
+    let mut writer = opened(&world, "s");
+    // More than all the buffers on the way to a client hold.
+    let long = "n".repeat(200);
+    for n in 0..1_500 {
+        writer.call::<method::FsWrite>(&write(&format!("{long}{n}"), "x")).unwrap();
+    }
+    let idle: Vec<Client> = (0..24)
+        .map(|_| {
+            let mut client = world.client();
+            let all = json!({"topics": ["*"], "since": 0});
+            client.call_by_name("pubsub.subscribe", &all, None).unwrap();
+            client
+        })
+        .collect();
+    assert!(!read(&mut writer, "README.md").0.is_empty());
+    drop(idle);
+}
