@@ -50,6 +50,8 @@ pub(crate) struct RunLoop {
     pub(crate) lease: Lease,
     /// What comes in.
     pub(crate) messages: Messages,
+    /// What is decided before anything that comes in.
+    pub(crate) first: Vec<Command>,
     /// Who carries effects out.
     pub(crate) executors: Box<dyn CarryOut>,
     /// What readers see.
@@ -111,6 +113,8 @@ impl RunLoop {
             parts: self,
         };
         this.load()?;
+        let first = std::mem::take(&mut this.parts.first);
+        this.handle(first.into_iter().map(|command| (command, None)).collect());
         this.reconcile();
         ready();
         Ok(this.turn())

@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{self, Config, ServerConfig, Sources};
+use crate::config::{self, Config, ServerConfig, Sources, TokensConfig};
 use crate::door::Door;
 use crate::effects::{Cached, Context, Executors, Reports, own_env};
 use crate::feed::Feed;
@@ -112,7 +112,6 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let gate = Arc::new(Gate::new(handlers));
     let sockets = AttemptSockets::new(gate.clone(), leaving.clone(), runtime.handle().clone());
     let _ = context.sockets.set(sockets);
-    begin(&inbox, &config);
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
         Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
@@ -120,6 +119,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         store: Box::new(store),
         lease,
         messages,
+        first: first(&config.tokens),
         executors: Box::new(executors),
         published: published.clone(),
         feed,
@@ -148,9 +148,8 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
 
 /// What a daemon decides before anything else: what the configuration says of tokens, and that no
 /// connection of before is there any more.
-fn begin(inbox: &Inbox, config: &Config) {
-    inbox.report(SharedCommand::LimitTokens((&config.tokens).into()).into());
-    inbox.report(SharedCommand::EndConnections.into());
+fn first(tokens: &TokensConfig) -> Vec<cxo_core::Command> {
+    vec![SharedCommand::LimitTokens(tokens.into()).into(), SharedCommand::EndConnections.into()]
 }
 
 /// What becomes of the supervisor.

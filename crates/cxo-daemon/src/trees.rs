@@ -1,6 +1,7 @@
 //! The trees that callers work on: their files, and one gate per tree, through which whatever writes
-//! there, and whatever decides who may, goes one at a time. So a lock that is checked before a write
-//! is still held when the write is done.
+//! there, and whatever asks from there for a lock, goes one at a time. So no lock is granted on a tree
+//! between the look at its locks and the end of a write there. Locks are the repository's: somebody
+//! on another tree, whose files are others, may be granted one meanwhile.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

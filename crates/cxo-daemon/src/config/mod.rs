@@ -26,7 +26,8 @@ pub use load::{Loaded, Sources, load, options, repository_file, user_file};
 pub(crate) use places::places;
 pub use reference::{reference, schema};
 pub use settings::{
-    Config, LogsConfig, OnRedBase, RunConfig, ServerConfig, StateConfig, Timeouts, WorkspaceConfig,
+    Config, LogsConfig, OnRedBase, RunConfig, ServerConfig, StateConfig, Timeouts, TokensConfig,
+    WorkspaceConfig,
 };
 pub use show::show;
 pub use time_span::TimeSpan;

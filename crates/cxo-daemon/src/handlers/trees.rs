@@ -1,7 +1,7 @@
 //! Files and version control on the tree of a caller's session: confined to it, under its locks,
 //! and only over what the caller has seen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -21,10 +21,12 @@ use cxo_protocol::{
 };
 
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 
 use super::Handlers;
 use super::sessions::OnTree;
 use crate::caller::Call;
+use crate::trees::Tree;
 use crate::{fresh, problems};
 
 impl Handlers {
@@ -57,13 +59,10 @@ impl Handlers {
         params: FileWrite,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let named = params.session_id.as_ref();
-        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let bytes = bytes_of(params.content, params.encoding)?;
         let seen = params.preimage_sha.as_deref().map(sha_of).transpose()?;
-        let open = self.trees.open(&tree, &self.paths)?;
-        let _gate = open.gate.clone().lock_owned().await;
-        let of = session.clone();
+        let Inside { session, open, .. } = &self.enter(params.session_id.as_ref(), call).await?;
+        let (of, open) = (session.clone(), open.clone());
         let (path, sha) = self
             .blocking(move |this| {
                 let files = &open.files;
@@ -81,6 +80,7 @@ impl Handlers {
             })
             .await?;
         let files = vec![(path.to_string(), Some(sha.to_string()))];
+        let session = session.clone();
         let command = Command::Shared(SharedCommand::NoteWritten { session, files });
         let answer = FileWritten { success: true, new_sha: sha.to_string() };
         self.conclude(command, call, move |_| answer).await
@@ -91,11 +91,9 @@ impl Handlers {
         params: FilePatch,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let named = params.session_id.as_ref();
-        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
-        let open = self.trees.open(&tree, &self.paths)?;
-        let _gate = open.gate.clone().lock_owned().await;
-        let of = session.clone();
+        let Inside { session, tree, open, .. } =
+            &self.enter(params.session_id.as_ref(), call).await?;
+        let (of, tree, open) = (session.clone(), tree.clone(), open.clone());
         let edits = self
             .blocking(move |this| {
                 let patch = Patch::parse(params.unified_diff.as_bytes())
@@ -113,6 +111,7 @@ impl Handlers {
             .await?;
         let applied_files = edits.iter().map(|edit| edit.path.to_string()).collect();
         let files = edits.iter().map(told).collect();
+        let session = session.clone();
         let command = Command::Shared(SharedCommand::NoteWritten { session, files });
         let answer = FilesPatched { success: true, applied_files };
         self.conclude(command, call, move |_| answer).await
@@ -143,11 +142,9 @@ impl Handlers {
         params: TreeCommit,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let named = params.session_id.as_ref();
-        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
-        let open = self.trees.open(&tree, &self.paths)?;
-        let _gate = open.gate.clone().lock_owned().await;
-        let of = session.clone();
+        let Inside { session, tree, open, .. } =
+            &self.enter(params.session_id.as_ref(), call).await?;
+        let (of, tree, open) = (session.clone(), tree.clone(), open.clone());
         let commit: CommitId = self
             .blocking(move |this| {
                 let scope = this.scope_of(&of, params.paths, open.files.case())?;
@@ -162,6 +159,7 @@ impl Handlers {
                 commit.map_err(|error| problems::of_tree(&error))
             })
             .await?;
+        let session = session.clone();
         let noted = SharedCommand::NoteCommitted { session, commit: commit.clone() };
         let answer = TreeCommitted { success: true, commit_sha: commit };
         self.conclude(Command::Shared(noted), call, move |_| answer).await
@@ -183,6 +181,15 @@ impl Handlers {
         .await?;
         let noted = SharedCommand::NotePushed { session, remote, branch };
         self.conclude(Command::Shared(noted), call, |_| Success::DONE).await
+    }
+
+    /// Goes through the gate of a session's tree: until what is returned is dropped, nobody else
+    /// writes there or is granted a lock from there.
+    async fn enter(&self, named: Option<&SessionId>, call: &Call<'_>) -> Result<Inside, Problem> {
+        let OnTree { session, tree } = self.opened_session(named, call.caller)?;
+        let open = self.trees.open(&tree, &self.paths)?;
+        let gate = open.gate.clone().lock_owned().await;
+        Ok(Inside { session, tree, open, _gate: gate })
     }
 
     /// What a commit takes in: these paths, if nobody else holds a lock on them; or everything, if
@@ -246,6 +253,14 @@ impl Handlers {
             .await
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?
     }
+}
+
+/// A session at work on its tree, behind the tree's gate.
+struct Inside {
+    session: SessionId,
+    tree: PathBuf,
+    open: Arc<Tree>,
+    _gate: OwnedMutexGuard<()>,
 }
 
 /// Why a patch was not applied.

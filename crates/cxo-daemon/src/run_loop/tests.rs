@@ -178,6 +178,7 @@ impl World {
             store: Box::new(store),
             lease,
             messages,
+            first: Vec::new(),
             executors: Box::new(executors),
             published: published.clone(),
             feed: feed.clone(),
