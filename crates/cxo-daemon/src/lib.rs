@@ -13,6 +13,7 @@ pub mod fail_point;
 mod feed;
 mod following;
 mod fresh;
+mod gate;
 mod handlers;
 mod housekeeping;
 mod inbox;

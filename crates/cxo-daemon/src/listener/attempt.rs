@@ -11,8 +11,9 @@ use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::{ACCEPT_AGAIN_AFTER, Admission, Arrival, Gate, Leaving, Taken, uds};
+use super::{ACCEPT_AGAIN_AFTER, Admission, Arrival, Taken, uds};
 use crate::capabilities::{Capability, CapabilityId};
+use crate::gate::{Gate, Leaving};
 use crate::paths::{self, Paths};
 
 /// Opens sockets of attempts.

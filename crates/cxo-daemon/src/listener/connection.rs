@@ -8,11 +8,10 @@ use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use cxo_protocol::methods::Request;
-use cxo_protocol::wire::header::params_text;
 use cxo_protocol::wire::{Call, CallId, Envelope, FrameError, MAX_ANSWER_BYTES};
 use cxo_protocol::{Code, Problem};
 use serde_json::Value;
@@ -20,14 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::entry::{Entered, Right, stored_of, too_large, unauthenticated};
+use super::FAREWELL;
+use super::entry::{Entered, too_large};
 use super::push::{Subscriptions, Waiting};
 use super::wire::{End, Wire};
-use super::{FAREWELL, Gate, Leaving};
 use crate::caller::Caller;
-use crate::capabilities::Capability;
-use crate::handlers::{IdemKey, understood};
-use crate::{fresh, problems};
+use crate::gate::{Gate, Leaving, Limits, Right, admit, unauthenticated};
+use crate::handlers::IdemKey;
 
 /// Requests of one connection that wait at once.
 const MAX_CALLS: usize = 32;
@@ -187,8 +185,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 return Ok(());
             }
         };
-        let capability = match self.right(&call, body) {
-            Ok(capability) => capability,
+        let limits = match self.gate.limits(&self.entered.right, &call, body) {
+            Ok(limits) => limits,
             Err(problem) => {
                 let answer = call.envelope.answer(Some(&call.id), Err(problem));
                 self.say(answer.as_bytes());
@@ -204,7 +202,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             return Ok(());
         }
         let (id, envelope) = (call.id.clone(), call.envelope);
-        match self.work(call, capability.as_deref()) {
+        match self.work(call, &limits) {
             Ok(work) => self.carry_out(id, envelope, work).await,
             Err(problem) => {
                 let answer = envelope.answer(Some(&id), Err(problem));
@@ -214,41 +212,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         Ok(())
     }
 
-    /// Whether the caller's right is still worth something, and what it is limited to: what was
-    /// taken back is worth nothing any more.
-    fn right(&self, call: &Call, body: &[u8]) -> Result<Option<Arc<Capability>>, Problem> {
-        let handlers = &self.gate.handlers;
-        match &self.entered.right {
-            Right::Key(_) | Right::Peer => Ok(None),
-            Right::Token(agent, stored) => {
-                let is_good = stored_of(agent, handlers).is_some_and(|now| now == *stored);
-                if is_good { Ok(None) } else { Err(unauthenticated("the token has ended".into())) }
-            }
-            Right::Capability(id) => {
-                let found = handlers.capabilities.look_up(*id);
-                found.map(Some).ok_or_else(|| unauthenticated("the capability has ended".into()))
-            }
-            Right::EachRequest => {
-                let key = handlers.keys.key()?;
-                let mut headers = self.gate.headers.lock().unwrap_or_else(PoisonError::into_inner);
-                headers
-                    .check(&key, call, params_text(body), fresh::now())
-                    .map_err(|error| unauthenticated(error.to_string()))?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// What a request asks for, if a capability does not forbid it. The handlers know who may call
-    /// what besides.
-    fn work(&self, call: Call, capability: Option<&Capability>) -> Result<Work, Problem> {
+    /// What a request asks for, if its caller may.
+    fn work(&self, call: Call, limits: &Limits) -> Result<Work, Problem> {
         let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
-        let request = understood(&call.method, call.params)?;
-        let row = request.row();
-        let by_rule = row.access.admits(&self.caller.principal);
-        if !by_rule || capability.is_some_and(|capability| !capability.methods.contains(row.name)) {
-            return Err(problems::forbidden(&self.caller.principal, row.name));
-        }
+        let asked = (call.method.as_str(), call.params);
+        let request = admit(asked, &self.caller.principal, limits.as_deref())?;
         let handlers = self.gate.handlers.clone();
         let (subscriptions, envelope) = (self.subscriptions.clone(), call.envelope);
         let caller = self.caller.clone();

@@ -4,35 +4,18 @@ use std::time::Duration;
 
 use cxo_protocol::problem::WireError;
 use cxo_protocol::wire::handshake::{Challenged, Daemon, Hello, Known, Opened, Shake, token_id};
-use cxo_protocol::wire::{AuthError, Call, Key, strict_json};
-use cxo_protocol::{AgentId, Code, Principal, Problem};
+use cxo_protocol::wire::{AuthError, Call, strict_json};
+use cxo_protocol::{Code, Principal, Problem};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
 use super::wire::{End, Wire};
-use super::{Admission, Arrival, Gate};
-use crate::capabilities::CapabilityId;
+use super::{Admission, Arrival};
 use crate::fresh;
-use crate::handlers::Handlers;
+use crate::gate::{Gate, Right, stored_of, unauthenticated};
 
 /// How long the handshake may take as a whole.
 const ENTER_WITHIN: Duration = Duration::from_secs(5);
-
-/// By which right somebody is in.
-#[derive(Debug)]
-pub(super) enum Right {
-    /// The repository's key; it ends when the key is replaced.
-    Key(watch::Receiver<u64>),
-    /// A registered agent's token, of which this is stored; it is looked up for every request.
-    Token(AgentId, Key),
-    /// A capability, which is looked up for every request.
-    Capability(CapabilityId),
-    /// Being a process of this user is enough.
-    Peer,
-    /// None yet: each request is signed by itself.
-    EachRequest,
-}
 
 /// Who came in.
 #[derive(Debug)]
@@ -99,14 +82,6 @@ impl From<End> for Refusal {
 /// The error of a frame that is none.
 pub(super) fn too_large(why: String) -> Problem {
     Problem::new(Code::TooLarge, why).keeping("nothing was changed; the connection is closed")
-}
-
-/// The error of who did not prove itself.
-pub(super) fn unauthenticated(why: String) -> Problem {
-    Problem::new(Code::Unauthenticated, "the caller did not prove who it is")
-        .because(why)
-        .keeping("nothing was changed; the connection is closed")
-        .try_next("read docs/protocol.md: a connection begins with a hello")
 }
 
 async fn attempt_to_enter<R, W>(
@@ -183,22 +158,13 @@ fn known(hello: &Hello, principal: &Principal, gate: &Gate) -> Result<(Known, Ri
                     let right = Right::Token(agent.clone(), stored.clone());
                     Ok((Known::Token { stored }, right))
                 }
-                None => Err(unauthenticated("the token is not worth anything".to_owned()).into()),
+                None => Err(unauthenticated("the token is not worth anything").into()),
             }
         }
         Principal::Attempt(_) => {
-            Err(unauthenticated("an attempt speaks on its own socket only".to_owned()).into())
+            Err(unauthenticated("an attempt speaks on its own socket only").into())
         }
     }
-}
-
-/// What is stored of a registered agent's token, while it is worth something.
-pub(super) fn stored_of(agent: &AgentId, handlers: &Handlers) -> Option<Key> {
-    let now = fresh::now();
-    handlers.published.shared(|shared| {
-        let registered = shared.agents.get(agent).ok()?;
-        (now < registered.expires_at).then(|| Key::from_hex(&registered.token_sha256)).flatten()
-    })
 }
 
 /// A first frame that is a request: taken where the socket vouches for the caller, or where the
@@ -214,7 +180,7 @@ fn without_handshake(frame: Vec<u8>, arrival: &Arrival, gate: &Gate) -> Result<E
         Admission::Key => match Call::read(&frame) {
             Ok(call) if call.auth.is_some() => (Principal::User, Right::EachRequest),
             Ok(call) => {
-                let problem = unauthenticated("the first frame is a request".to_owned());
+                let problem = unauthenticated("the first frame is a request");
                 return Err(Refusal::Told(call.envelope.answer(Some(&call.id), Err(problem))));
             }
             Err(bad) => {

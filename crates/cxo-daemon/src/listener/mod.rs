@@ -10,19 +10,18 @@ mod uds;
 mod wire;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cxo_protocol::address::Way;
-use cxo_protocol::wire::header::Headers;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
-use crate::handlers::Handlers;
+use crate::gate::{Gate, Leaving};
 use crate::inbox::Message;
 use crate::paths::Paths;
 
@@ -37,30 +36,6 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Connections of one listener that did not prove themselves yet. One more is closed at once: who
 /// holds a key needs milliseconds for it.
 const MAX_ENTERING: usize = 256;
-
-/// Long frames that are read at once, over all connections.
-const MAX_LONG_FRAMES: usize = 32;
-
-/// Becomes true when the daemon leaves.
-pub(crate) type Leaving = watch::Receiver<bool>;
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    pub(crate) handlers: Arc<Handlers>,
-    /// Nonces of requests that are signed one by one.
-    pub(crate) headers: Mutex<Headers>,
-    /// Room for long frames.
-    room: Arc<Semaphore>,
-}
-
-impl Gate {
-    /// A gate that nobody came through yet.
-    pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
-        let headers = Mutex::new(Headers::new(handlers.started_at));
-        Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
-    }
-}
 
 /// How who comes in at a listener shows who it is.
 #[derive(Debug, Clone)]

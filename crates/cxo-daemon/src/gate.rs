@@ -1,0 +1,119 @@
+//! What every way in has in common: by which right somebody calls, whether it is still worth
+//! something, and which requests it admits. A new way in asks here and brings no rules of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cxo_protocol::methods::Request;
+use cxo_protocol::wire::header::{Headers, params_text};
+use cxo_protocol::wire::{Call, Key};
+use cxo_protocol::{AgentId, Code, Principal, Problem};
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+
+use crate::capabilities::{Capability, CapabilityId};
+use crate::handlers::{Handlers, understood};
+use crate::{fresh, problems};
+
+/// Long frames that are read at once, over all connections.
+const MAX_LONG_FRAMES: usize = 32;
+
+/// Becomes true when the daemon leaves.
+pub(crate) type Leaving = watch::Receiver<bool>;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) handlers: Arc<Handlers>,
+    /// Nonces of requests that are signed one by one.
+    headers: Mutex<Headers>,
+    /// Room for long frames.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+/// By which right somebody calls.
+#[derive(Debug)]
+pub(crate) enum Right {
+    /// The repository's key; it ends when the key is replaced.
+    Key(watch::Receiver<u64>),
+    /// A registered agent's token, of which this is stored; it is looked up for every request.
+    Token(AgentId, Key),
+    /// A capability, which is looked up for every request.
+    Capability(CapabilityId),
+    /// Being a process of this user is enough.
+    Peer,
+    /// None yet: each request is signed by itself.
+    EachRequest,
+}
+
+/// What a right is limited to, beside what the method table says of its principal.
+pub(crate) type Limits = Option<Arc<Capability>>;
+
+impl Gate {
+    /// A gate that nobody came through yet.
+    pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
+        let headers = Mutex::new(Headers::new(handlers.started_at));
+        Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
+    }
+
+    /// Whether a right is worth something for this request, and what it is limited to. `body` is
+    /// the request as it came.
+    pub(crate) fn limits(
+        &self,
+        right: &Right,
+        call: &Call,
+        body: &[u8],
+    ) -> Result<Limits, Problem> {
+        match right {
+            Right::Key(_) | Right::Peer => Ok(None),
+            Right::Token(agent, stored) => {
+                let is_good = stored_of(agent, &self.handlers).is_some_and(|now| now == *stored);
+                if is_good { Ok(None) } else { Err(unauthenticated("the token has ended")) }
+            }
+            Right::Capability(id) => {
+                let found = self.handlers.capabilities.look_up(*id);
+                found.map(Some).ok_or_else(|| unauthenticated("the capability has ended"))
+            }
+            Right::EachRequest => {
+                let key = self.handlers.keys.key()?;
+                let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+                headers
+                    .check(&key, call, params_text(body), fresh::now())
+                    .map_err(|error| unauthenticated(error.to_string()))?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The request that a method's name and parameters make, if this principal may ask for it. The
+/// handlers know who may name which things besides.
+pub(crate) fn admit(
+    (method, params): (&str, Value),
+    principal: &Principal,
+    limits: Option<&Capability>,
+) -> Result<Request, Problem> {
+    let request = understood(method, params)?;
+    let row = request.row();
+    let by_rule = row.access.admits(principal);
+    if !by_rule || limits.is_some_and(|capability| !capability.methods.contains(row.name)) {
+        return Err(problems::forbidden(principal, row.name));
+    }
+    Ok(request)
+}
+
+/// The error of who did not prove itself.
+pub(crate) fn unauthenticated(why: impl Into<String>) -> Problem {
+    Problem::new(Code::Unauthenticated, "the caller did not prove who it is")
+        .because(why)
+        .keeping("nothing was changed; the connection is closed")
+        .try_next("read docs/protocol.md: a connection begins with a hello")
+}
+
+/// What is stored of a registered agent's token, while it is worth something.
+pub(crate) fn stored_of(agent: &AgentId, handlers: &Handlers) -> Option<Key> {
+    let now = fresh::now();
+    handlers.published.shared(|shared| {
+        let registered = shared.agents.get(agent).ok()?;
+        (now < registered.expires_at).then(|| Key::from_hex(&registered.token_sha256)).flatten()
+    })
+}
