@@ -310,26 +310,27 @@ fn agent_item(settings: &AgentSettings, probe: &AgentProbe, usage: Use) -> Docto
     item
 }
 
+/// What a sandbox has to deny.
+const TRIED: &str =
+    "writing outside of a workspace and reading what is hidden were tried and denied";
+
 fn sandbox_item(support: &SandboxSupport) -> DoctorItem {
     let gaps = support.gaps().join("; ");
     match support {
-        SandboxSupport::Landlock { abi } if gaps.is_empty() => item(
-            "sandbox",
-            Health::Good,
-            format!("Landlock {abi}: writing outside of a workspace was tried and denied"),
-        ),
-        SandboxSupport::Landlock { abi } => item(
-            "sandbox",
-            Health::Weak,
-            format!(
-                "Landlock {abi}: writing outside of a workspace was tried and denied, but {gaps}"
-            ),
-        )
-        .fixed_by("a newer kernel closes these gaps"),
+        SandboxSupport::Landlock { abi } if gaps.is_empty() => {
+            item("sandbox", Health::Good, format!("Landlock {abi}: {TRIED}"))
+        }
+        SandboxSupport::Landlock { abi } => {
+            item("sandbox", Health::Weak, format!("Landlock {abi}: {TRIED}, but {gaps}"))
+                .fixed_by("a newer kernel closes these gaps")
+        }
         SandboxSupport::None { reason } => item(
             "sandbox",
             Health::Weak,
-            format!("none: {reason}; {gaps}, so that G21, G22 and G23 are not promised"),
+            format!(
+                "none: {reason}; {gaps}, read the repository's key and speak as the user, so that \
+                 G21, G22 and G23 are not promised"
+            ),
         )
         .fixed_by("a Linux kernel from 5.13 on with Landlock enabled (`lsm=landlock,…`)"),
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::capabilities::{Capability, CapabilityId};
 use crate::handlers::{Handlers, understood};
+use crate::supervised::Supervised;
 use crate::{fresh, problems};
 
 /// Long frames that are read at once, over all connections.
@@ -53,6 +54,11 @@ impl Gate {
     pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
         let headers = Mutex::new(Headers::new(handlers.started_at));
         Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
+    }
+
+    /// The processes of agents, to know one by.
+    pub(crate) fn supervised(&self) -> &Arc<Supervised> {
+        &self.handlers.executors.context().supervised
     }
 
     /// Whether a right is worth something for this request, and what it is limited to. `body` is

@@ -108,6 +108,18 @@ impl Paths {
         self.runtime.join("a").join(hex(&digest[..4])).join("s")
     }
 
+    /// What no agent and no check may read: the keys and sockets of all repositories, the
+    /// environments of runs, and everything in the state but for the hub, which their workspaces
+    /// borrow objects from, and the files of runs.
+    pub(crate) fn kept_from_agents(&self) -> Vec<PathBuf> {
+        let needed = [self.hub(), self.jobs()];
+        let of_state = fs::read_dir(&self.state).into_iter().flatten().flatten();
+        let of_state = of_state.map(|entry| entry.path()).filter(|path| !needed.contains(path));
+        let of_user = [self.key_file.parent(), self.runtime.parent()];
+        let hidden = of_user.into_iter().flatten().map(Path::to_owned).chain(of_state);
+        hidden.filter_map(|path| fs::canonicalize(path).ok()).collect()
+    }
+
     /// The supervisor's control socket.
     pub(crate) fn supervisor_socket(&self) -> PathBuf {
         self.runtime.join("supervisor.sock")
@@ -149,9 +161,13 @@ impl Paths {
         self.state.join("approved.json")
     }
 
+    fn jobs(&self) -> PathBuf {
+        self.state.join("jobs")
+    }
+
     /// Everything on disk that belongs to one run, but for its workspaces.
     pub(crate) fn job(&self, run: &RunId) -> PathBuf {
-        self.state.join("jobs").join(run.as_str())
+        self.jobs().join(run.as_str())
     }
 
     /// The agents' settings of a run, frozen at its start.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cxo_agent::supervisor::{
     Cause, Exit, Live, Message, ProcessSpec, Refusal, Report, Request, Shutdown, SupervisorClient,
-    SupervisorError, SupervisorPaths,
+    SupervisorError, SupervisorPaths, descends,
 };
 use cxo_protocol::{EffectId, Timestamp};
 
@@ -63,6 +63,8 @@ pub(crate) struct Supervised {
     turn: Mutex<()>,
     state: Mutex<State>,
     listed: Condvar,
+    /// A start or an end was heard of.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,8 @@ struct State {
     is_gone: bool,
     /// Set when the supervisor is sent away with all that it has: no other is started.
     is_over: bool,
-    live: BTreeSet<EffectId>,
+    /// What lives, and its process once the supervisor has told it.
+    live: BTreeMap<EffectId, Option<u32>>,
     ended: BTreeMap<EffectId, Exit>,
     /// Processes that nobody will ask for: their ends need not be remembered.
     unwanted: BTreeSet<EffectId>,
@@ -102,6 +105,7 @@ impl Supervised {
             turn: Mutex::new(()),
             state: Mutex::new(State::default()),
             listed: Condvar::new(),
+            changed: Condvar::new(),
         });
         supervised.connected()?;
         Ok(supervised)
@@ -205,7 +209,7 @@ impl Supervised {
         let lost: Vec<EffectId> = state
             .waiting
             .keys()
-            .filter(|id| !state.live.contains(*id) && !state.ended.contains_key(*id))
+            .filter(|id| !state.live.contains_key(*id) && !state.ended.contains_key(*id))
             .cloned()
             .collect();
         for effect in lost {
@@ -221,11 +225,21 @@ impl Supervised {
             return;
         }
         match message {
-            Message::Hello(_) | Message::Started(_) => {}
-            Message::Exited(exit) => state.ends(exit),
+            Message::Hello(_) => {}
+            Message::Started(Live { effect, pid, .. }) => {
+                if let Some(known) = state.live.get_mut(&effect) {
+                    *known = Some(pid);
+                    self.changed.notify_all();
+                }
+            }
+            Message::Exited(exit) => {
+                state.ends(exit);
+                self.changed.notify_all();
+            }
             Message::Refused { effect, why } => {
                 if why != Refusal::NotLive {
                     state.live.remove(&effect);
+                    self.changed.notify_all();
                     if let Some(waiting) = state.waiting.remove(&effect) {
                         let _ = waiting.send(Heard::NotStarted(why));
                     }
@@ -233,7 +247,9 @@ impl Supervised {
             }
             Message::Denied { why } => tracing::warn!(%why, "the supervisor denied a request"),
             Message::Listing { live, ended, more } => {
-                state.live.extend(live.into_iter().map(|Live { effect, .. }| effect));
+                let live = live.into_iter().map(|Live { effect, pid, .. }| (effect, Some(pid)));
+                state.live.extend(live);
+                self.changed.notify_all();
                 for exit in ended {
                     // One that was told to be forgotten to a supervisor that is gone.
                     if !state.to_forget.contains(&exit.effect) {
@@ -253,13 +269,13 @@ impl Supervised {
         // While a new supervisor is being asked, what lives is not known.
         self.connected()?;
         let state = self.lock();
-        Ok(state.live.contains(effect) || state.ended.contains_key(effect))
+        Ok(state.live.contains_key(effect) || state.ended.contains_key(effect))
     }
 
     /// Everything that lives or whose end was not forgotten.
     pub(crate) fn known(&self) -> (Vec<EffectId>, Vec<EffectId>) {
         let state = self.lock();
-        (state.live.iter().cloned().collect(), state.ended.keys().cloned().collect())
+        (state.live.keys().cloned().collect(), state.ended.keys().cloned().collect())
     }
 
     /// Starts a process and has its end told to `heard`; or the end of the one that was started
@@ -283,7 +299,7 @@ impl Supervised {
                     return Ok(());
                 }
                 state.waiting.insert(effect.clone(), heard.clone());
-                state.live.insert(effect.clone());
+                state.live.entry(effect.clone()).or_default();
                 std::mem::take(&mut state.to_forget)
             };
             let mut requests = forget_requests(&forgotten);
@@ -320,7 +336,7 @@ impl Supervised {
         let mut state = self.lock();
         if let Some(exit) = state.ended.get(effect) {
             let _ = heard.send(Heard::Ended(exit.clone()));
-        } else if state.live.contains(effect) {
+        } else if state.live.contains_key(effect) {
             state.waiting.insert(effect.clone(), heard.clone());
         } else {
             let _ = heard.send(Heard::Ended(lost_exit(effect.clone())));
@@ -363,6 +379,28 @@ impl Supervised {
                 self.lock().to_forget.extend(forgotten);
             }
         }
+    }
+
+    /// Whether a process is that of an effect, or was started by it. Asked by one that was just
+    /// started, it waits until the supervisor has told the process.
+    ///
+    /// An orphan cannot be told from those of other effects for certain, and is of none.
+    pub(crate) fn is_of(&self, pid: i32, effect: &EffectId) -> bool {
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), LISTING_WITHIN, |state| {
+                state.live.get(effect).is_some_and(Option::is_none)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let top = state.live.get(effect).copied().flatten();
+        drop(state);
+        top.and_then(|top| descends(pid, i32::try_from(top).ok()?)) == Some(true)
+    }
+
+    /// Whether a process is supervised, whatever it is for.
+    pub(crate) fn is_supervised(&self, pid: i32) -> bool {
+        let supervisor = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        supervisor.is_some_and(|supervisor| descends(pid, supervisor) != Some(false))
     }
 
     /// The supervisor's process.
@@ -418,8 +456,14 @@ impl State {
             self.ended.remove(&id);
             self.to_forget.insert(id);
         }
-        let live: Vec<EffectId> =
-            self.live.range(from).take_while(near).filter(|id| of_it(id)).cloned().collect();
+        let live: Vec<EffectId> = self
+            .live
+            .range(from)
+            .map(|(id, _)| id)
+            .take_while(near)
+            .filter(|id| of_it(id))
+            .cloned()
+            .collect();
         for id in live {
             // It ends later than it was settled; nobody will ask for it then.
             self.live.remove(&id);

@@ -78,10 +78,9 @@ impl Adapter for CommandAgent {
             Access::WorkspaceWrite => vec![request.workspace.to_owned(), request.home.to_owned()],
         };
         let confinement = match self.settings.sandbox {
-            SandboxMode::WorkspaceWrite => Confinement::BySandbox {
-                readable: vec![request.workspace.to_owned(), request.files.to_owned()],
-                writable,
-            },
+            SandboxMode::WorkspaceWrite => {
+                Confinement::BySandbox { writable, hidden: request.hidden.to_owned() }
+            }
             SandboxMode::None => Confinement::Unconfined,
         };
         Ok(Launch {

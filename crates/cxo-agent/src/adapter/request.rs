@@ -54,6 +54,9 @@ pub struct AgentRequest<'a> {
     pub user_env: &'a BTreeMap<String, String>,
     /// What the agent may do to its workspace.
     pub access: Access,
+    /// Files and directories, as real paths, whose contents its sandbox must keep from it. All of
+    /// them exist.
+    pub hidden: &'a [PathBuf],
     /// What `thread` had used before this attempt: agents count over a whole thread. Means
     /// nothing without a thread.
     pub usage_before: Usage,
@@ -140,10 +143,10 @@ pub enum Confinement {
     ByAgent,
     /// Our sandbox is wanted around the whole process.
     BySandbox {
-        /// Directories it has to read beside the system's.
-        readable: Vec<PathBuf>,
         /// Directories it may write beside temporary ones.
         writable: Vec<PathBuf>,
+        /// What it may not read.
+        hidden: Vec<PathBuf>,
     },
     /// Nobody: the settings say `sandbox = "none"`.
     Unconfined,

@@ -1,20 +1,23 @@
 //! Confines the calling thread by Landlock and becomes another program.
 //!
-//! Only rights to change things are handled: what a policy does not mention (reading, running)
-//! stays as it is.
+//! Rights to change things are handled, and reading files where something is hidden. What a policy
+//! does not mention (listing directories, running programs) stays as it is.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, NetPort,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort,
     PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use super::beside::beside;
 use super::{Network, Sandbox, SandboxError, Without};
 
 /// The newest set of rights that is asked for. The system's own may be older (then less is
@@ -40,6 +43,7 @@ const ALWAYS_WRITABLE: [&str; 9] = [
 #[serde(deny_unknown_fields)]
 struct Policy {
     writable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     network: Network,
     without: Without,
 }
@@ -49,9 +53,13 @@ struct Policy {
 pub(crate) fn wrapped_args(sandbox: &Sandbox, program: &OsStr) -> Option<[OsString; 2]> {
     match sandbox {
         Sandbox::None => None,
-        Sandbox::WorkspaceWrite { writable, network, without } => {
-            let policy =
-                Policy { writable: writable.clone(), network: network.clone(), without: *without };
+        Sandbox::WorkspaceWrite { writable, hidden, network, without } => {
+            let policy = Policy {
+                writable: writable.clone(),
+                hidden: hidden.clone(),
+                network: network.clone(),
+                without: *without,
+            };
             // Paths that are not text cannot come in over the JSON that carried this policy.
             let text = serde_json::to_string(&policy).unwrap_or_default();
             Some([text.into(), program.to_owned()])
@@ -76,7 +84,8 @@ fn try_confine_and_exec(
     let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes())
         .map_err(|error| bad(&error.to_string()))?;
     let program = PathBuf::from(args.next().ok_or_else(|| bad("the program is missing"))?);
-    match confine(&policy.writable, &policy.network) {
+    let reach = Reach { writable: &policy.writable, hidden: &policy.hidden };
+    match confine(&reach, &policy.network) {
         Ok(status) => accept(&status, policy.without)?,
         Err(error) => match policy.without {
             Without::Refuse => return Err(error),
@@ -108,16 +117,23 @@ pub(super) fn reason(status: &RestrictionStatus) -> String {
     }
 }
 
+/// Which files are within reach.
+pub(super) struct Reach<'a> {
+    pub(super) writable: &'a [PathBuf],
+    pub(super) hidden: &'a [PathBuf],
+}
+
 /// Confines the calling thread, and all that it starts, for good.
 pub(super) fn confine(
-    writable: &[PathBuf],
+    reach: &Reach<'_>,
     network: &Network,
 ) -> Result<RestrictionStatus, SandboxError> {
     let refused = |error: RulesetError| SandboxError::NotToBeHad { reason: error.to_string() };
     let writes = AccessFs::from_write(WANTED);
+    let handled = if reach.hidden.is_empty() { writes } else { writes | AccessFs::ReadFile };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(writes)
+        .handle_access(handled)
         .and_then(|set| set.scope(Scope::Signal))
         .map_err(refused)?;
     match network {
@@ -131,13 +147,8 @@ pub(super) fn confine(
                 .set_compatibility(CompatLevel::BestEffort);
         }
     }
-    let mut created = ruleset.create().map_err(refused)?;
-    for path in writable {
-        created = allow(created, path)?;
-    }
-    for path in ALWAYS_WRITABLE.iter().map(Path::new).filter(|path| path.exists()) {
-        created = allow(created, path)?;
-    }
+    let created = allow_reading(ruleset.create().map_err(refused)?, reach.hidden)?;
+    let mut created = allow_writing(created, reach)?;
     match network {
         Network::Allowed => {}
         Network::ConnectOnly(ports) => {
@@ -150,14 +161,61 @@ pub(super) fn confine(
     created.restrict_self().map_err(refused)
 }
 
-fn allow(created: RulesetCreated, path: &Path) -> Result<RulesetCreated, SandboxError> {
+fn allow_writing(
+    mut created: RulesetCreated,
+    reach: &Reach<'_>,
+) -> Result<RulesetCreated, SandboxError> {
+    let writes = AccessFs::from_write(WANTED);
+    for path in reach.writable {
+        // What is written is read, too, unless something hidden lies below it.
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let rights = if reach.hidden.is_empty() || reach.hidden.iter().any(|h| h.starts_with(&real))
+        {
+            writes
+        } else {
+            writes | AccessFs::ReadFile
+        };
+        created = allow(created, path, rights)?;
+    }
+    for path in ALWAYS_WRITABLE.iter().map(Path::new).filter(|path| path.exists()) {
+        created = allow(created, path, writes)?;
+    }
+    Ok(created)
+}
+
+/// Rules can only allow: so everything beside what is hidden is.
+fn allow_reading(
+    mut created: RulesetCreated,
+    hidden: &[PathBuf],
+) -> Result<RulesetCreated, SandboxError> {
+    if hidden.is_empty() {
+        return Ok(created);
+    }
+    for path in beside(hidden) {
+        // What went away in the meantime needs no rule; what cannot be opened cannot be read.
+        let Ok(target) = open_in_place(&path) else { continue };
+        created = created
+            .add_rule(PathBeneath::new(target, AccessFs::ReadFile))
+            .map_err(|error| SandboxError::NotToBeHad { reason: error.to_string() })?;
+    }
+    Ok(created)
+}
+
+/// A handle that follows no link: a link that was put there in the meantime could lead to what is
+/// hidden.
+fn open_in_place(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+fn allow(
+    created: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, SandboxError> {
     let bad = |reason: String| SandboxError::BadPath { path: path.to_owned(), reason };
     let target = PathFd::new(path).map_err(|error| bad(error.to_string()))?;
     // A rule for a file cannot hold rights that only a directory has.
-    let rights = if path.is_dir() {
-        AccessFs::from_write(WANTED)
-    } else {
-        AccessFs::from_write(WANTED) & AccessFs::from_file(WANTED)
-    };
+    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(WANTED) };
     created.add_rule(PathBeneath::new(target, rights)).map_err(|error| bad(error.to_string()))
 }

@@ -1,10 +1,11 @@
-//! What an agent and its checks may write to and reach.
+//! What an agent and its checks may write to, may not read, and may reach.
 //!
 //! The policy is a value that travels with a start. It is applied by a tiny program that confines
 //! itself and then becomes the agent ([`confine_and_exec`]), because a supervisor that confined
 //! itself could not serve the next agent. This module knows Landlock and `exec`; it must not know
 //! supervisors, agents or workspaces.
 
+mod beside;
 mod confine;
 mod probe;
 
@@ -23,11 +24,16 @@ pub enum Sandbox {
     /// Everything that the user may.
     #[default]
     None,
-    /// Read everything, write only where it is said, signal nobody outside.
+    /// Read everything but what is hidden, write only where it is said, signal nobody outside.
     WorkspaceWrite {
         /// The directories and files below which it may write. All of them must exist. The usual
         /// harmless devices, terminals and shared memory are added; a temporary directory is not.
         writable: Vec<PathBuf>,
+        /// Files and directories, as real paths, whose contents it may not read. Their names can
+        /// still be listed. What others put directly into a directory above one of them after the
+        /// start cannot be read either.
+        #[serde(default)]
+        hidden: Vec<PathBuf>,
         /// What it may reach.
         network: Network,
         /// What happens where the system has no such protection.

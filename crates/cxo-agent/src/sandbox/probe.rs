@@ -1,7 +1,7 @@
 //! Finds out what protection this system has, by trying it.
 //!
 //! A version number alone proves nothing (a filter may forbid the calls), so a thread confines
-//! itself and tries to write where it may not.
+//! itself and tries to write where it may not, and to read what is hidden.
 
 use std::fs;
 use std::io;
@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use landlock::{LandlockStatus, RulesetStatus};
 use serde::{Deserialize, Serialize};
 
+use super::confine::Reach;
 use super::{Network, SandboxError, confine};
 
 /// What this system can do, as it was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxSupport {
-    /// Writing outside was tried and denied.
+    /// Writing outside and reading what is hidden were tried and denied.
     Landlock {
         /// The version of Landlock that is in use.
         abi: u32,
@@ -56,6 +57,9 @@ impl SandboxSupport {
     }
 }
 
+/// The name of what may not be read.
+const HIDDEN: &str = "hidden";
+
 /// Tries the protection in a thread of its own, below the system's temporary directory.
 pub fn probe() -> SandboxSupport {
     static TRIES: AtomicU64 = AtomicU64::new(0);
@@ -72,6 +76,7 @@ fn try_in(dir: &Path) -> io::Result<SandboxSupport> {
     let inside = dir.join("inside");
     fs::create_dir(dir)?;
     fs::create_dir(&inside)?;
+    fs::write(dir.join(HIDDEN), b"")?;
     let outside = dir.to_owned();
     let tried = std::thread::Builder::new()
         .name("sandbox-probe".into())
@@ -86,13 +91,19 @@ fn try_in(dir: &Path) -> io::Result<SandboxSupport> {
 
 fn try_here(inside: &Path, outside: &Path) -> Result<SandboxSupport, SandboxError> {
     let none = |reason: String| SandboxSupport::None { reason };
-    let status = confine::confine(&[PathBuf::from(inside)], &Network::Allowed)?;
+    let (writable, hidden) = ([PathBuf::from(inside)], [outside.join(HIDDEN)]);
+    let reach = Reach { writable: &writable, hidden: &hidden };
+    let status = confine::confine(&reach, &Network::Allowed)?;
     match status.ruleset {
         RulesetStatus::NotEnforced => return Ok(none(confine::reason(&status))),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {}
     }
-    if let Err(error) = fs::write(inside.join("probe"), b"") {
-        return Ok(none(format!("writing inside failed: {error}")));
+    let written = fs::write(inside.join("probe"), b"");
+    if let Err(error) = written.and_then(|()| fs::read(inside.join("probe"))) {
+        return Ok(none(format!("writing and reading inside failed: {error}")));
+    }
+    if fs::read(outside.join(HIDDEN)).is_ok() {
+        return Ok(none("reading what is hidden was not denied".into()));
     }
     Ok(match (fs::write(outside.join("probe"), b""), status.landlock) {
         (Ok(()), _) => none("writing outside was not denied".into()),

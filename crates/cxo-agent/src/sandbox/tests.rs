@@ -24,10 +24,16 @@ fn a_wrong_call_of_the_helper_runs_nothing() {
     let touch = |policy: &str| {
         confine_and_exec([policy.into(), OsString::from("/bin/touch"), made.clone().into()])
     };
-    for bad in ["", "{}", "[]", r#"{"writable":[],"network":"allowed","without":"refuse","x":1}"#] {
+    for bad in [
+        "",
+        "{}",
+        "[]",
+        r#"{"writable":[],"hidden":[],"network":"allowed","without":"refuse","x":1}"#,
+    ] {
         assert!(matches!(touch(bad), SandboxError::BadCall { .. }), "{bad}");
     }
-    let missing = r#"{"writable":["/nowhere-at-all"],"network":"allowed","without":"refuse"}"#;
+    let missing =
+        r#"{"writable":["/nowhere-at-all"],"hidden":[],"network":"allowed","without":"refuse"}"#;
     assert!(matches!(touch(missing), SandboxError::BadPath { .. }));
     assert!(matches!(confine_and_exec([]), SandboxError::BadCall { .. }));
     assert!(!made.exists());

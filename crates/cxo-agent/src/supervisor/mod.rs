@@ -48,6 +48,7 @@ use self::sys::Signals;
 
 pub use client::{Report, SupervisorClient};
 pub use error::SupervisorError;
+pub use procfs::descends;
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
 };

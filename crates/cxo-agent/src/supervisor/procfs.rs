@@ -73,8 +73,9 @@ pub(super) fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
-/// Whether `ancestor` is `pid` itself or one of those above it.
-pub(super) fn descends(pid: i32, ancestor: i32) -> Option<bool> {
+/// Whether `ancestor` is `pid` itself or one of those above it. Nothing where that cannot be told
+/// because one of them is gone.
+pub fn descends(pid: i32, ancestor: i32) -> Option<bool> {
     let mut at = pid;
     while at != ancestor {
         if at <= 1 {

@@ -12,6 +12,7 @@ fn confined(world: &World, network: Network) -> Sandbox {
     fs::create_dir_all(world.path("inside")).unwrap();
     Sandbox::WorkspaceWrite {
         writable: vec![world.path("inside")],
+        hidden: Vec::new(),
         network,
         without: Without::Refuse,
     }
@@ -99,6 +100,7 @@ fn a_confinement_that_fails_runs_nothing() {
     let mut spec = world.shell("policy", "echo ran");
     spec.sandbox = Sandbox::WorkspaceWrite {
         writable: vec![world.path("nowhere")],
+        hidden: Vec::new(),
         network: Network::Allowed,
         without: Without::Refuse,
     };

@@ -17,6 +17,7 @@ mod moments;
 mod persons;
 mod plans;
 mod processes;
+mod prying;
 mod quickstart;
 mod recovery;
 mod refusals;

@@ -92,7 +92,8 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
     let reader: RefCell<Box<dyn OutputReader + Send>> = RefCell::new(adapter.reader(&reading));
     let teller = Teller::new(execution, job);
     let (stdout, stderr) = (files.join("stdout.log"), files.join("stderr.log"));
-    let socket = context.socket(job.attempt);
+    let socket = context.socket(job.attempt, &execution.effect.id);
+    let hidden = context.paths.kept_from_agents();
     let mut refused = None;
     let spec = || {
         let request = AgentRequest {
@@ -110,6 +111,7 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
             output_schema: job.schema,
             user_env: &user_env,
             access: access_of(job.role),
+            hidden: &hidden,
             usage_before: job.used_before,
         };
         let mut launch = adapter.launch(&request);
@@ -204,9 +206,9 @@ fn process_spec(
     let limits = &execution.effect.options.limits;
     let sandbox = match launch.confinement {
         Confinement::ByAgent | Confinement::Unconfined => cxo_agent::sandbox::Sandbox::None,
-        Confinement::BySandbox { writable, .. } => {
+        Confinement::BySandbox { writable, hidden } => {
             let frozen = execution.context.frozen(&execution.effect.run)?;
-            sandbox(writable, &frozen.writable)
+            sandbox(writable, &frozen.writable, hidden)
         }
     };
     Ok(ProcessSpec {

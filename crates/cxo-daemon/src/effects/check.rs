@@ -234,7 +234,11 @@ fn command_spec(
             log_bytes: LOG_BYTES,
             grace_ms: 2_000,
         },
-        sandbox: sandbox(vec![place.workspace.to_owned(), temp], &frozen.writable),
+        sandbox: sandbox(
+            vec![place.workspace.to_owned(), temp],
+            &frozen.writable,
+            context.paths.kept_from_agents(),
+        ),
     })
 }
 

@@ -72,9 +72,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Opens the socket of an attempt. An agent can do its work without one.
-    pub(super) fn socket(&self, attempt: &AttemptId) -> Option<AttemptSocket> {
-        let opened = self.sockets.get()?.open(attempt, &self.paths);
+    /// Opens the socket of an attempt, whose agent runs for this effect. An agent can do its work
+    /// without one.
+    pub(super) fn socket(&self, attempt: &AttemptId, effect: &EffectId) -> Option<AttemptSocket> {
+        let opened = self.sockets.get()?.open((attempt, effect), &self.paths);
         opened
             .inspect_err(|error| tracing::warn!(%attempt, %error, "its socket was not opened"))
             .ok()

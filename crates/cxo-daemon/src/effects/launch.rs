@@ -133,10 +133,16 @@ fn passes(why: &Refusal) -> bool {
     }
 }
 
-/// The sandbox around checks and command agents.
-pub(super) fn sandbox(mut writable: Vec<PathBuf>, extra: &[PathBuf]) -> Sandbox {
-    writable.extend(extra.iter().filter(|path| path.exists()).cloned());
-    Sandbox::WorkspaceWrite { writable, network: Network::Allowed, without: Without::RunUnconfined }
+/// The sandbox around checks and command agents. Of the further directories that may be written,
+/// those that are not there are left out.
+pub(super) fn sandbox(
+    mut writable: Vec<PathBuf>,
+    further: &[PathBuf],
+    hidden: Vec<PathBuf>,
+) -> Sandbox {
+    writable.extend(further.iter().filter(|path| path.exists()).cloned());
+    let (network, without) = (Network::Allowed, Without::RunUnconfined);
+    Sandbox::WorkspaceWrite { writable, hidden, network, without }
 }
 
 /// An output file that is read as it grows.

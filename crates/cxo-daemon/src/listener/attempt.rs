@@ -1,13 +1,14 @@
 //! Sockets of attempts: who speaks on one is the agent of that attempt, and can do what its
-//! capability says (A2.7). No key is needed, and none would help: nobody else can be met there.
+//! capability says (A2.7). No key is needed, and none would help: nobody else can be met there. Where
+//! a socket lies is no secret, so whoever connects must be a process of that agent.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cxo_protocol::methods::METHODS;
-use cxo_protocol::{AttemptId, Principal};
-use tokio::net::UnixListener;
+use cxo_protocol::{AttemptId, EffectId, Principal};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -15,6 +16,7 @@ use super::{ACCEPT_AGAIN_AFTER, Admission, Arrival, Taken, uds};
 use crate::capabilities::{Capability, CapabilityId};
 use crate::gate::{Gate, Leaving};
 use crate::paths::{self, Paths};
+use crate::supervised::Supervised;
 
 /// Opens sockets of attempts.
 #[derive(Debug)]
@@ -39,8 +41,13 @@ impl AttemptSockets {
         Self { gate, leaving, runtime }
     }
 
-    /// Opens an attempt's socket. It can call what attempts may call, and nothing else.
-    pub(crate) fn open(&self, attempt: &AttemptId, places: &Paths) -> io::Result<AttemptSocket> {
+    /// Opens the socket of the attempt whose agent runs for this effect. It can call what attempts
+    /// may call, and nothing else.
+    pub(crate) fn open(
+        &self,
+        (attempt, effect): (&AttemptId, &EffectId),
+        places: &Paths,
+    ) -> io::Result<AttemptSocket> {
         let path = places.attempt_socket(attempt);
         if let Some(dir) = path.parent() {
             paths::private_dir(dir).map_err(io::Error::other)?;
@@ -56,7 +63,8 @@ impl AttemptSockets {
         let arrival =
             Arrival { transport: "attempt".into(), admission: Admission::Attempt(capability) };
         let taken = Taken::new(self.gate.clone(), self.leaving.clone());
-        let taking = self.runtime.spawn(take(listener, arrival, taken)).abort_handle();
+        let door = OwnDoor { listener, effect: effect.clone() };
+        let taking = self.runtime.spawn(take(door, arrival, taken)).abort_handle();
         Ok(AttemptSocket { path, capability, gate: self.gate.clone(), taking })
     }
 }
@@ -79,18 +87,36 @@ impl Drop for AttemptSocket {
     }
 }
 
+/// Where one agent comes in.
+struct OwnDoor {
+    listener: UnixListener,
+    effect: EffectId,
+}
+
+impl OwnDoor {
+    /// Whether a process of this agent is at the other end.
+    async fn is_for(&self, stream: &UnixStream, supervised: &Arc<Supervised>) -> bool {
+        let Some(pid) = uds::own_peer(stream).and_then(|peer| peer.pid) else { return false };
+        let (supervised, effect) = (supervised.clone(), self.effect.clone());
+        // It may have to wait for the supervisor, and it reads files.
+        let asked = tokio::task::spawn_blocking(move || supervised.is_of(pid, &effect));
+        asked.await.unwrap_or(false)
+    }
+}
+
 /// Takes connections until the socket is closed; they end with it.
-async fn take(listener: UnixListener, arrival: Arrival, mut taken: Taken) {
+async fn take(door: OwnDoor, arrival: Arrival, mut taken: Taken) {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
             Some(_) = taken.connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) if uds::is_own(&stream) => {
-                taken.serve(stream.into_split(), arrival.clone());
+            Ok((stream, _)) => {
+                if door.is_for(&stream, taken.gate.supervised()).await {
+                    taken.serve(stream.into_split(), arrival.clone());
+                }
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection of an attempt was not taken");
                 tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;

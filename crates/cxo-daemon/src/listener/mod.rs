@@ -24,6 +24,7 @@ use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving};
 use crate::inbox::Message;
 use crate::paths::Paths;
+use uds::Peer;
 
 pub(crate) use attempt::{AttemptSocket, AttemptSockets};
 
@@ -42,7 +43,7 @@ const MAX_ENTERING: usize = 256;
 enum Admission {
     /// By the handshake, or by signing each request.
     Key,
-    /// By being a process of this user; the handshake is taken, too.
+    /// By being a process of this user and no agent; the handshake is taken, too.
     Peer,
     /// By the socket itself, which is one attempt's.
     Attempt(CapabilityId),
@@ -54,6 +55,17 @@ struct Arrival {
     /// What the handshake calls the way that it took.
     transport: Arc<str>,
     admission: Admission,
+}
+
+impl Arrival {
+    /// By this process. An agent is a process of this user, too: it needs a key all the same.
+    fn by(self, peer: Peer, gate: &Gate) -> Self {
+        let is_agent = || peer.pid.is_none_or(|pid| gate.supervised().is_supervised(pid));
+        match self.admission {
+            Admission::Peer if is_agent() => Self { admission: Admission::Key, ..self },
+            Admission::Peer | Admission::Key | Admission::Attempt(_) => self,
+        }
+    }
 }
 
 /// A listener that is bound.
@@ -134,11 +146,13 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
             Some(_) = taken.connections.join_next() => continue,
         };
         match accepted {
-            Ok(Stream::Uds(stream)) if uds::is_own(&stream) => {
-                taken.serve(stream.into_split(), arrival);
-            }
             // Another user has no business here.
-            Ok(Stream::Uds(_)) => {}
+            Ok(Stream::Uds(stream)) => {
+                if let Some(peer) = uds::own_peer(&stream) {
+                    let arrival = arrival.by(peer, &taken.gate);
+                    taken.serve(stream.into_split(), arrival);
+                }
+            }
             Ok(Stream::Tcp(stream)) => {
                 let _ = stream.set_nodelay(true);
                 taken.serve(stream.into_split(), arrival);

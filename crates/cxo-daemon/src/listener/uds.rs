@@ -18,8 +18,16 @@ pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether this user is at the other end. It is asked before a byte is read.
-pub(super) fn is_own(stream: &UnixStream) -> bool {
+/// The process at the other end, if it is this user's. It is asked before a byte is read.
+pub(super) fn own_peer(stream: &UnixStream) -> Option<Peer> {
     let uid = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == uid)
+    let peer = stream.peer_cred().ok()?;
+    (peer.uid() == uid).then(|| Peer { pid: peer.pid() })
+}
+
+/// A process of this user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    /// Its id, where the system tells it.
+    pub(super) pid: Option<i32>,
 }

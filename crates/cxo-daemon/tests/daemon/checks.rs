@@ -7,8 +7,14 @@ use cxo_protocol::view::{RunWord, TaskWord};
 use crate::world::{World, of, task};
 
 /// Whether this machine can confine files at all.
-fn can_confine() -> bool {
-    !matches!(probe(), SandboxSupport::None { .. })
+pub(crate) fn can_confine() -> bool {
+    match probe() {
+        SandboxSupport::Landlock { .. } => true,
+        SandboxSupport::None { reason } => {
+            eprintln!("skipped: {reason}");
+            false
+        }
+    }
 }
 
 /// [G22] A check writes into its workspace and nowhere else; a cache that the configuration allows

@@ -261,38 +261,58 @@ fn many_endless_lines_are_cut_at_the_limit() {
 }
 
 /// [A2.7] An attempt's own socket lets its agent in without a key, only as that attempt, only for
-/// what attempts may do, and only while the attempt goes on.
+/// what attempts may do, and only while the attempt goes on. Nobody else is let in, the user
+/// included.
 #[test]
 fn an_attempt_speaks_on_its_own_socket_and_as_nobody_else() {
     let world = serving();
-    world.fifo("socket");
-    world.fifo("gate");
+    for name in ["socket", "said", "gate"] {
+        world.fifo(name);
+    }
+    let nonce = "0".repeat(64);
+    let speak = format!(
+        r#"
+import os, socket
+def talk(*lines):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(os.environ["CXO_SOCKET"])
+    f = s.makefile("rw")
+    said = []
+    for line in lines:
+        print(line, file=f, flush=True)
+        said.append(f.readline().strip())
+    return s, f, said
+held, read, said = talk('{{"id":1,"method":"lock.status","params":{{}}}}', '{stop}')
+said += talk('{{"type":"hello","protocol":"1.0","principal":"user","nonce":"{nonce}"}}')[2]
+open(os.environ["WORLD"] + "/said", "w").write("\t".join(said) + "\n")
+print("until", read.readline())
+"#,
+        stop = std::str::from_utf8(STOP).unwrap()
+    );
+    std::fs::write(world.at("tasks/speak.py"), speak).unwrap();
     world.script(
         "a",
-        "echo \"$CXO_SOCKET\" > \"$WORLD/socket\"\nread -r line < \"$WORLD/gate\"\necho a > a.txt\n",
+        "echo \"$CXO_SOCKET\" > \"$WORLD/socket\"\n\
+         (exec python3 \"$WORLD/tasks/speak.py\") &\n\
+         read -r line < \"$WORLD/gate\"\necho a > a.txt\n",
     );
     let run = world.run(vec![crate::world::task("a", &[])]);
     let path = world.hear("socket");
-    let open = || {
-        let stream = UnixStream::connect(&path).unwrap();
-        stream.set_read_timeout(Some(crate::world::AT_MOST)).unwrap();
-        BufReader::new(stream)
-    };
-    let mut agent = open();
-    send(&mut agent, br#"{"id":1,"method":"lock.status","params":{}}"#);
-    let answer: Value = serde_json::from_str(&line(&mut agent)).unwrap();
+    let said = world.hear("said");
+    let said: Vec<&str> = said.split('\t').collect();
+    let answer: Value = serde_json::from_str(said[0]).unwrap();
     assert_eq!(answer["error"], Value::Null, "{answer}");
-    send(&mut agent, STOP);
-    assert_eq!(code(&line(&mut agent)), 403);
-    let mut pretender = open();
-    let nonce = "0".repeat(64);
-    let hello =
-        format!(r#"{{"type":"hello","protocol":"1.0","principal":"user","nonce":"{nonce}"}}"#);
-    send(&mut pretender, hello.as_bytes());
-    assert_eq!(code(&line(&mut pretender)), 403);
+    assert_eq!((code(said[1]), code(said[2])), (403, 403));
+
+    let stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(crate::world::AT_MOST)).unwrap();
+    let mut user = BufReader::new(stream);
+    let _ = user.get_mut().write_all(b"{\"id\":1,\"method\":\"lock.status\",\"params\":{}}\n");
+    let mut heard = String::new();
+    let _ = user.read_line(&mut heard);
+    assert_eq!(heard, "", "somebody else was let in");
     world.tell("gate");
     world.until_ended(&run);
-    assert_eq!(line(&mut agent), "", "the connection outlived its attempt");
     assert!(UnixStream::connect(&path).is_err());
 }
 

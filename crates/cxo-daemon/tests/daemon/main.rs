@@ -11,6 +11,7 @@
 mod checks;
 mod faults;
 mod hostile;
+mod prying;
 mod requests;
 mod restarts;
 mod server;

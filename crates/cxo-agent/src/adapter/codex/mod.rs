@@ -39,6 +39,9 @@ pub(super) const LAST_MESSAGE_FILE: &str = "last-message.txt";
 const API_KEY: &str = "CODEX_API_KEY";
 const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
 
+/// The name of our permission profile.
+const PROFILE: &str = "cxo";
+
 /// The adapter for Codex.
 pub struct Codex {
     settings: AgentSettings,
@@ -96,10 +99,10 @@ impl Codex {
         match (self.settings.sandbox, request.access) {
             (SandboxMode::None, _) => args.flag("--dangerously-bypass-approvals-and-sandbox"),
             (SandboxMode::WorkspaceWrite, Access::WorkspaceWrite) => {
-                args.config("sandbox_mode=\"workspace-write\"");
+                args.permissions(":workspace", request.hidden)?;
             }
             (SandboxMode::WorkspaceWrite, Access::ReadOnly) => {
-                args.config("sandbox_mode=\"read-only\"");
+                args.permissions(":read-only", request.hidden)?;
             }
         }
         if let Some(model) = &self.settings.model {
@@ -192,6 +195,19 @@ impl Arguments {
 
     fn config(&mut self, assignment: &str) {
         self.pair("-c", assignment);
+    }
+
+    /// One of Codex's own permission profiles, and nothing of what is hidden.
+    fn permissions(&mut self, profile: &str, hidden: &[PathBuf]) -> Result<(), AgentError> {
+        let none = |path: &PathBuf| Ok((as_argument(path)?.to_owned(), "none".into()));
+        let files: toml::Table = hidden.iter().map(none).collect::<Result<_, AgentError>>()?;
+        self.config(&format!("default_permissions=\"{PROFILE}\""));
+        self.config(&format!("permissions.{PROFILE}.extends=\"{profile}\""));
+        if !files.is_empty() {
+            let files = toml::Value::Table(files);
+            self.config(&format!("permissions.{PROFILE}.filesystem={files}"));
+        }
+        Ok(())
     }
 }
 

@@ -69,6 +69,7 @@ impl Scene {
             output_schema: asked.schema,
             user_env: &self.user_env,
             access: asked.access,
+            hidden: &[PathBuf::from("/keys"), PathBuf::from("/with \"quotes\"")],
             usage_before: Usage::default(),
         };
         Codex::new(&self.settings)?.launch(&request)
@@ -112,7 +113,11 @@ fn a_launch_is_complete() {
     -c
     shell_environment_policy.exclude=["CODEX_API_KEY", "OPENAI_API_KEY"]
     -c
-    sandbox_mode="workspace-write"
+    default_permissions="cxo"
+    -c
+    permissions.cxo.extends=":workspace"
+    -c
+    permissions.cxo.filesystem={ "/keys" = "none", '/with "quotes"' = "none" }
     -m
     gpt-5.5
     -C
@@ -166,7 +171,7 @@ fn keys_are_in_no_argument_and_no_debug_output() {
 fn access_and_settings_choose_the_sandbox() {
     let mut scene = Scene::new();
     let reading = scene.launch(&Asked { access: Access::ReadOnly, ..ASKED }).unwrap();
-    assert!(reading.args.contains(&"sandbox_mode=\"read-only\"".to_owned()));
+    assert!(reading.args.contains(&"permissions.cxo.extends=\":read-only\"".to_owned()));
     scene.settings.sandbox = SandboxMode::None;
     let free = scene.launch(&ASKED).unwrap();
     assert!(free.args.contains(&"--dangerously-bypass-approvals-and-sandbox".to_owned()));

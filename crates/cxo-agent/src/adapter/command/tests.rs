@@ -43,6 +43,7 @@ fn placeholders_and_names_reach_the_command() {
             output_schema: None,
             user_env: &user_env,
             access: Access::WorkspaceWrite,
+            hidden: &[PathBuf::from("/keys")],
             usage_before: Usage::default(),
         })
         .unwrap();
@@ -52,7 +53,10 @@ fn placeholders_and_names_reach_the_command() {
     assert_eq!(launch.env.value("MY_KEY"), None);
     assert_eq!(launch.env.value("CXO_TASK"), Some("t1"));
     assert_eq!((launch.stdin, launch.resumes), (StandardInput::Null, None));
-    let Confinement::BySandbox { writable, .. } = launch.confinement else { panic!("no sandbox") };
+    let Confinement::BySandbox { writable, hidden } = launch.confinement else {
+        panic!("no sandbox")
+    };
+    assert_eq!(hidden, [Path::new("/keys")]);
     assert!(writable.contains(&workspace) && !writable.contains(&files));
 }
 
