@@ -51,6 +51,7 @@ pub(crate) fn find(cwd: &Path) -> Result<Paths, Problem> {
     let repository_id = repository_id(&state)?;
     let runtime = runtime_base()?.join(&repository_id);
     private_dir(&runtime)?;
+    check_private(&runtime)?;
     let of_user = user_state_dir()?.join(STATE_DIR);
     let key_file = of_user.join("keys").join(&repository_id);
     let workspaces = chosen.workspaces.unwrap_or(of_user).join(&repository_id);
@@ -360,16 +361,22 @@ fn runtime_base() -> Result<PathBuf, Problem> {
     let uid = rustix::process::geteuid().as_raw();
     let base = Path::new("/tmp").join(format!("{STATE_DIR}-{uid}"));
     private_dir(&base)?;
-    let meta = fs::symlink_metadata(&base).map_err(|error| io("read", &base, &error))?;
-    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
-        return Err(Problem::new(
-            Code::StateUnusable,
-            format!("{} is not a directory of this user alone", base.display()),
-        )
-        .because("sockets in it could be taken over by another user")
-        .try_next(format!("ls -ld {}", base.display())));
-    }
+    check_private(&base)?;
     Ok(base)
+}
+
+/// A directory for sockets has to be this user's alone before one is bound in it.
+fn check_private(dir: &Path) -> Result<(), Problem> {
+    let meta = fs::symlink_metadata(dir).map_err(|error| io("read", dir, &error))?;
+    let is_own = meta.uid() == rustix::process::geteuid().as_raw();
+    if meta.is_dir() && is_own && meta.mode().trailing_zeros() >= 6 {
+        return Ok(());
+    }
+    let what = format!("{} is not a directory of this user alone", dir.display());
+    Err(Problem::new(Code::StateUnusable, what)
+        .because("sockets in it could be taken over by another user")
+        .keeping("nothing was started")
+        .try_next(format!("ls -ld {}", dir.display())))
 }
 
 /// `$XDG_STATE_HOME`, or `~/.local/state`.

@@ -67,6 +67,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let paths = paths::find(cwd)?;
     let _lock = lock(&paths)?;
     log_to_stderr();
+    listener::vacate(&paths).map_err(|error| already_running(&error))?;
     let repository = Repository::discover(cwd).map_err(|error| problems::of_git(&error))?;
     let config = config_of(&paths);
     let (store, lease) = open_store(&paths)?;
@@ -246,6 +247,13 @@ fn internal(error: &std::io::Error) -> Problem {
     Problem::new(Code::Internal, "the daemon could not start").because(error.to_string())
 }
 
+fn already_running(why: &impl std::fmt::Display) -> Problem {
+    Problem::new(Code::StateUnusable, "a daemon is already running")
+        .because(why.to_string())
+        .keeping("nothing was changed")
+        .try_next("cxo daemon status")
+}
+
 /// The lock decides who is the daemon; it goes with the process, however that ends.
 fn lock(paths: &Paths) -> Result<File, Problem> {
     let path = paths.daemon_lock();
@@ -259,10 +267,7 @@ fn lock(paths: &Paths) -> Result<File, Problem> {
         .map_err(|error| internal(&error))?;
     if !is_taken(&file, paths) {
         let pid = std::fs::read_to_string(&path).unwrap_or_default();
-        return Err(Problem::new(Code::StateUnusable, "a daemon is already running")
-            .because(format!("its process is {}", pid.trim()))
-            .keeping("nothing was changed")
-            .try_next("cxo daemon status"));
+        return Err(already_running(&format!("its process is {}", pid.trim())));
     }
     let pid = std::process::id().to_string();
     let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));

@@ -86,6 +86,11 @@ pub(crate) enum PeerUid {
     IsNotEnough,
 }
 
+/// Sees to it that nobody listens where this daemon will.
+pub(crate) fn vacate(paths: &Paths) -> io::Result<()> {
+    uds::vacate(&paths.socket())
+}
+
 /// Binds the first way that can be had.
 pub(crate) async fn bind(paths: &Paths, config: &ServerConfig) -> io::Result<Bound> {
     let mut refused = None;

@@ -12,6 +12,7 @@ mod checks;
 mod faults;
 mod hostile;
 mod prying;
+mod reaching;
 mod requests;
 mod restarts;
 mod server;

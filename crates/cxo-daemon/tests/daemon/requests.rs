@@ -6,9 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use cxo_protocol::Code;
 use cxo_protocol::client::{CallError, Client, Pushed};
 use cxo_protocol::methods::method;
-use cxo_protocol::params::{
-    AgentsOnStop, Approve, DaemonStop, EventsSubscribe, Nothing, StatusQuery,
-};
+use cxo_protocol::params::{AgentsOnStop, Approve, DaemonStop, EventsSubscribe, StatusQuery};
 use cxo_protocol::wire::MAX_REQUEST_BYTES;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -238,16 +236,6 @@ fn signals_end_the_daemon_in_order() {
         assert!(world.until_gone().success());
         assert!(!world.socket().exists());
     }
-}
-
-/// There is one daemon: the second is told which one, and the first goes on.
-#[test]
-fn a_second_daemon_is_refused() {
-    let mut world = serving();
-    let first = world.status().pid;
-    let said = world.second();
-    assert!(said.contains("already running") && said.contains(&first.to_string()), "{said}");
-    assert_eq!(world.client().call::<method::DaemonStatus>(&Nothing {}).unwrap().pid, first);
 }
 
 /// A daemon with nothing to do leaves by itself, but not while somebody is connected.
