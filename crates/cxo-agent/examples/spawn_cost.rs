@@ -3,13 +3,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Instant;
 
 use cxo_agent::sandbox::Sandbox;
 use cxo_agent::supervisor::{
-    Limits, Message, ProcessSpec, Report, Shutdown, Stdin, SupervisorClient, SupervisorPaths,
+    Limits, Message, ProcessSpec, Report, Shutdown, Stdin, Stdio, SupervisorClient, SupervisorPaths,
 };
 use cxo_protocol::EffectId;
 
@@ -37,7 +37,7 @@ fn per_process(job: impl FnOnce() -> Result<(), Failure>) -> Result<u128, Failur
 }
 
 fn bare() -> Result<(), Failure> {
-    let start = || Command::new("/bin/true").env_clear().stdin(Stdio::null()).spawn();
+    let start = || Command::new("/bin/true").env_clear().stdin(std::process::Stdio::null()).spawn();
     let mut living = std::collections::VecDeque::new();
     for _ in 0..PROCESSES {
         if living.len() == IN_FLIGHT {
@@ -72,9 +72,11 @@ fn supervised(dir: &Path) -> Result<(), Failure> {
             args: vec![],
             cwd: dir.into(),
             env: vec![],
-            stdin: Stdin::Null,
-            stdout: dir.join(format!("{n}.out")),
-            stderr: dir.join(format!("{n}.err")),
+            stdio: Stdio::Streams {
+                stdin: Stdin::Null,
+                stdout: dir.join(format!("{n}.out")),
+                stderr: dir.join(format!("{n}.err")),
+            },
             limits: Limits { wall_ms: 600_000, ..Limits::default() },
             sandbox: Sandbox::None,
         })

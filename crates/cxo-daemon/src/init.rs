@@ -148,6 +148,7 @@ fn template(detected: &Detected) -> String {
 # args = ["--prompt-file", "{{prompt_file}}"]
 # env = {{ MY_KEY = "$MY_KEY" }}
 # sandbox = "workspace-write"
+# terminal = false
 "#
     )
 }

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use cxo_protocol::{AgentFailure, Usage};
 
 use self::template::{Paths, Template};
-use super::environment::{agent_environment, check_variables, referred_variables};
+use super::environment::{Environment, agent_environment, check_variables, referred_variables};
 use super::files::{as_argument, make_directory, write_file};
 use super::lines::{Line, LineSplitter};
 use super::redaction::Redaction;
 use super::{
     Access, Adapter, AgentError, AgentEvent, AgentRequest, AgentSettings, Conclusion, Confinement,
     Launch, Outcome, OutputForm, OutputReader, ProcessEnd, ReadRequest, SandboxMode, StandardInput,
-    find_program, plan_from_message,
+    Terminal, find_program, plan_from_message,
 };
 use crate::transcript::{one_line, sanitise_plain};
 
@@ -31,6 +31,9 @@ const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// How much of it people are shown.
 const SHOWN_LINES: usize = 20;
+
+/// The terminal that nearly every program knows and every emulator understands.
+const TERM: &str = "xterm-256color";
 
 /// The adapter for a command.
 pub struct CommandAgent {
@@ -52,6 +55,16 @@ impl CommandAgent {
             .map(|(at, arg)| Template::parse(&settings.name, at + 1, arg))
             .collect::<Result<_, _>>()?;
         Ok(Self { settings: settings.clone(), program: program.ok_or_else(no_program)?, templates })
+    }
+}
+
+impl CommandAgent {
+    fn environment(&self, request: &AgentRequest<'_>) -> Environment {
+        let mut env = agent_environment(&self.settings, request, &BTreeSet::new());
+        if self.settings.terminal == Terminal::Own && !self.settings.env.contains_key("TERM") {
+            env.set("TERM", TERM);
+        }
+        env
     }
 }
 
@@ -86,9 +99,12 @@ impl Adapter for CommandAgent {
         Ok(Launch {
             program,
             args: self.templates.iter().map(|template| template.fill(&paths)).collect(),
-            env: agent_environment(&self.settings, request, &BTreeSet::new()),
+            env: self.environment(request),
             cwd: request.workspace.to_owned(),
-            stdin: StandardInput::Null,
+            stdin: match self.settings.terminal {
+                Terminal::None => StandardInput::Null,
+                Terminal::Own => StandardInput::Terminal,
+            },
             confinement,
             resumes: None,
         })

@@ -32,6 +32,15 @@ pub enum AgentError {
         /// The agent's name in the configuration.
         agent: String,
     },
+    /// A terminal for an agent that speaks by lines.
+    #[error(
+        "agent `{agent}`: kind \"codex\" speaks by lines of JSON and gets no terminal; \
+         remove `agents.{agent}.terminal`"
+    )]
+    NoTerminal {
+        /// The agent's name in the configuration.
+        agent: String,
+    },
     /// A name in braces that stands for nothing.
     #[error(
         "agent `{agent}`: `{{{placeholder}}}` in `agents.{agent}.args` stands for nothing{}; \

@@ -31,7 +31,7 @@ pub use reading::{AgentEvent, Conclusion, EndCause, Outcome, OutputReader, Proce
 pub use request::{
     Access, AgentRequest, Confinement, Launch, OutputForm, ReadRequest, StandardInput,
 };
-pub use settings::{AgentKind, AgentSettings, SandboxMode};
+pub use settings::{AgentKind, AgentSettings, SandboxMode, Terminal};
 
 /// How one kind of agent is started and read.
 pub trait Adapter: Send + Sync {

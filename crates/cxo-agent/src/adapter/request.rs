@@ -116,7 +116,7 @@ pub struct Launch {
     pub env: Environment,
     /// Its working directory.
     pub cwd: PathBuf,
-    /// What it reads on standard input. It is never left open: agents wait for more on a pipe.
+    /// What it reads on standard input. A pipe is never left open: agents wait for more on it.
     pub stdin: StandardInput,
     /// Who keeps it in its place.
     pub confinement: Confinement,
@@ -133,6 +133,8 @@ pub enum StandardInput {
     Null,
     /// This file, to its end.
     File(PathBuf),
+    /// What is typed on a terminal, which takes its output and errors too.
+    Terminal,
 }
 
 /// Who keeps an agent's commands in their place.

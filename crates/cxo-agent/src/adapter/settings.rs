@@ -35,6 +35,32 @@ pub struct AgentSettings {
     /// Where the agent may write.
     #[serde(default)]
     pub sandbox: SandboxMode,
+    /// What a command works on. Codex is never given a terminal: it speaks by lines of JSON.
+    #[serde(default)]
+    pub terminal: Terminal,
+}
+
+/// Whether an agent works on a terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "bool", into = "bool")]
+pub enum Terminal {
+    /// Its input is empty, and its output goes to files.
+    #[default]
+    None,
+    /// It has a terminal of its own.
+    Own,
+}
+
+impl From<bool> for Terminal {
+    fn from(is_wanted: bool) -> Self {
+        if is_wanted { Self::Own } else { Self::None }
+    }
+}
+
+impl From<Terminal> for bool {
+    fn from(terminal: Terminal) -> Self {
+        terminal == Terminal::Own
+    }
 }
 
 /// Which adapter speaks with an agent.
@@ -78,6 +104,7 @@ impl AgentSettings {
             args: Vec::new(),
             env: BTreeMap::new(),
             sandbox: SandboxMode::default(),
+            terminal: Terminal::default(),
         }
     }
 }
@@ -93,6 +120,7 @@ impl fmt::Debug for AgentSettings {
             .field("args", &self.args.len())
             .field("env", &self.env.keys())
             .field("sandbox", &self.sandbox)
+            .field("terminal", &self.terminal)
             .finish()
     }
 }

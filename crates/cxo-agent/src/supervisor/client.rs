@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FlockOperation;
 
 use super::error::SupervisorError;
-use super::wire::{Hello, MAX_LINE_BYTES, Message, ProcessSpec, Request, Shutdown};
+use super::wire::{Hello, MAX_LINE_BYTES, Message, ProcessSpec, Request, Shutdown, TerminalSize};
 use super::{READY, SupervisorPaths, private_dir, procfs};
 
 /// How long a new supervisor may take until it can be reached. It may have to end what its
@@ -146,7 +146,7 @@ impl SupervisorClient {
         self.send(&[Request::Forget { effect: effect.clone() }])
     }
 
-    /// Writes to a process's pipe. Answered only if that is refused.
+    /// Writes to a process's pipe, or types on its terminal. Answered only if that is refused.
     pub fn write_stdin(&self, effect: &EffectId, text: &str) -> Result<(), SupervisorError> {
         let (effect, text) = (effect.clone(), text.to_owned());
         self.send(&[Request::WriteStdin { effect, text }])
@@ -155,6 +155,11 @@ impl SupervisorClient {
     /// Closes a process's pipe. Answered only if that is refused.
     pub fn close_stdin(&self, effect: &EffectId) -> Result<(), SupervisorError> {
         self.send(&[Request::CloseStdin { effect: effect.clone() }])
+    }
+
+    /// Gives a process's terminal another size. Answered only if that is refused.
+    pub fn resize(&self, effect: &EffectId, size: TerminalSize) -> Result<(), SupervisorError> {
+        self.send(&[Request::Resize { effect: effect.clone(), size }])
     }
 
     /// Asks it to leave. Answered by [`Report::Gone`], or `Denied` while something lives.

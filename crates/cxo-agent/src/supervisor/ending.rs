@@ -13,6 +13,7 @@ use super::journal::Entry;
 use super::process::{Process, Stage};
 use super::procfs;
 use super::run_loop::{Supervisor, now_at};
+use super::stdio::Held;
 use super::sys;
 use super::wire::{Cause, Message};
 
@@ -98,10 +99,11 @@ impl Supervisor {
     pub(super) fn reap(&mut self) {
         let at = now_at();
         while let Some(reaped) = sys::reap() {
-            let effect = self.by_pid.remove(&reaped.pid);
-            if let Some(process) = effect.and_then(|effect| self.processes.get_mut(&effect)) {
-                process.end = Some((reaped, at));
-                process.stdin = None;
+            let Some(effect) = self.by_pid.remove(&reaped.pid) else { continue };
+            let Some(process) = self.processes.get_mut(&effect) else { continue };
+            process.end = Some((reaped, at));
+            if let Held::Pipe(_) = process.held {
+                self.let_go(&effect);
             }
         }
         // Something may have been born while a tree was being killed.
@@ -155,6 +157,10 @@ impl Supervisor {
                 self.end(&effect, Cause::Itself, now + LEFTOVER_GRACE);
                 continue;
             }
+            if let Some(process) = self.processes.get_mut(&effect) {
+                process.save_rest(now);
+            }
+            self.let_go(&effect);
             let Some(process) = self.processes.remove(&effect) else { continue };
             let Some((reaped, at)) = process.end else { continue };
             self.watch.remove(&effect);

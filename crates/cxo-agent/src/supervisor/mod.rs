@@ -24,8 +24,11 @@ mod marker;
 mod process;
 mod procfs;
 mod run_loop;
+mod stdio;
+mod streams;
 mod sweep;
 mod sys;
+mod terminal;
 mod tree;
 mod watch;
 pub mod wire;
@@ -51,6 +54,7 @@ pub use error::SupervisorError;
 pub use procfs::descends;
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
+    Stdio, TerminalSize,
 };
 
 /// What a supervisor prints on stdout, as one line, when it can be reached.

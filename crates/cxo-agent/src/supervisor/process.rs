@@ -1,27 +1,22 @@
 //! One supervised process: how it is started from its specification, and what is kept of it while
 //! it lives. It decides nothing about its end.
 
-use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cxo_protocol::{EffectId, Timestamp};
-use rustix::fs::{Access, OFlags};
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::fs::Access;
 use rustix::process::Signal;
 
 use super::marker;
 use super::procfs;
+use super::stdio::{self, Ends, Held, Opened};
 use super::sys::{self, Birth, Reaped};
-use super::wire::{
-    Cause, Exit, Limits, Live, MAX_STDIN_BACKLOG_BYTES, ProcessSpec, Refusal, Stdin,
-};
+use super::wire::{Cause, Exit, Limits, Live, ProcessSpec, Refusal};
 use crate::sandbox;
 
 /// A process and its tree, until the last of the tree is gone.
@@ -37,7 +32,7 @@ pub(super) struct Process {
     pub(super) due: Option<Signal>,
     /// Set when the process itself has ended; its tree may live on.
     pub(super) end: Option<(Reaped, Timestamp)>,
-    pub(super) stdin: Option<StdinPipe>,
+    pub(super) held: Held,
     pub(super) logs: Logs,
 }
 
@@ -72,6 +67,12 @@ impl Logs {
         }
     }
 
+    /// Takes notice of what was written here.
+    pub(super) fn add(&mut self, bytes: usize, now: Instant) {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.grown_at = now;
+    }
+
     pub(super) fn added_bytes(&self) -> u64 {
         self.bytes.saturating_sub(self.bytes_at_start)
     }
@@ -87,6 +88,28 @@ impl Process {
             effect: self.effect.clone(),
             pid: self.pid.unsigned_abs(),
             started_at: self.started_at,
+        }
+    }
+
+    /// Moves what was printed on its terminal to the transcript, where it has one.
+    pub(super) fn save(&mut self, now: Instant) {
+        if let Held::Terminal(terminal) = &mut self.held {
+            terminal.save(&mut self.logs, self.limits.log_bytes, now);
+        }
+    }
+
+    /// The same for what is left when the last of the tree is gone.
+    pub(super) fn save_rest(&mut self, now: Instant) {
+        if let Held::Terminal(terminal) = &mut self.held {
+            terminal.save_rest(&mut self.logs, self.limits.log_bytes, now);
+        }
+    }
+
+    /// When something that failed with its terminal is tried again.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        match &self.held {
+            Held::Terminal(terminal) => terminal.again_at,
+            Held::Nothing | Held::Pipe(_) => None,
         }
     }
 
@@ -109,64 +132,6 @@ impl Process {
     }
 }
 
-/// The end of a pipe that the supervisor writes to.
-pub(super) struct StdinPipe {
-    fd: OwnedFd,
-    backlog: VecDeque<u8>,
-    /// Closed as soon as the backlog is taken.
-    closing: bool,
-    /// Set while the event loop waits for it to become writable.
-    pub(super) token: Option<u64>,
-}
-
-/// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// Everything was written.
-    All,
-    /// Something waits.
-    Part,
-    /// The pipe is at its end: nobody reads it any more, or it was to be closed.
-    Over,
-}
-
-impl StdinPipe {
-    pub(super) fn add(&mut self, text: &str) -> Result<Taken, Refusal> {
-        if self.closing {
-            return Err(Refusal::NoPipe);
-        }
-        if self.backlog.len() + text.len() > MAX_STDIN_BACKLOG_BYTES {
-            return Err(Refusal::StdinFull { limit: MAX_STDIN_BACKLOG_BYTES });
-        }
-        self.backlog.extend(text.as_bytes());
-        Ok(self.push())
-    }
-
-    pub(super) fn close(&mut self) -> Taken {
-        self.closing = true;
-        self.push()
-    }
-
-    /// Writes what the pipe takes without waiting.
-    pub(super) fn push(&mut self) -> Taken {
-        while !self.backlog.is_empty() {
-            match rustix::io::write(&self.fd, self.backlog.as_slices().0) {
-                Ok(written) => drop(self.backlog.drain(..written)),
-                Err(rustix::io::Errno::AGAIN) => return Taken::Part,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return Taken::Over,
-            }
-        }
-        if self.closing { Taken::Over } else { Taken::All }
-    }
-}
-
-impl AsFd for StdinPipe {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 /// What every start has in common.
 pub(super) struct Cradle {
     /// The supervisor's id, by which its processes are marked.
@@ -179,47 +144,17 @@ pub(super) struct Cradle {
 impl Cradle {
     /// Starts the process. If that is refused, nothing was started.
     pub(super) fn start(&self, spec: ProcessSpec, at: Timestamp) -> Result<Process, Refusal> {
-        let shown = || spec.program.display().to_string().escape_debug().to_string();
-        let failed =
-            |error: io::Error| Refusal::NotStarted { program: shown(), reason: error.to_string() };
-        let bad = |role: &str, path: &Path, error: io::Error| Refusal::BadPath {
-            role: role.to_owned(),
-            path: path.display().to_string().escape_debug().to_string(),
-            reason: error.to_string(),
-        };
+        let failed = |error: io::Error| spec.not_started(&error);
         let program = resolve(&spec).map_err(failed)?;
-        let stdout = open_log(&spec.stdout).map_err(|e| bad("stdout", &spec.stdout, e))?;
-        let same = spec.stdout == spec.stderr;
-        let stderr = if same {
-            stdout.try_clone().map_err(failed)?
-        } else {
-            open_log(&spec.stderr).map_err(|e| bad("stderr", &spec.stderr, e))?
-        };
-        let (input, held) = match &spec.stdin {
-            Stdin::Null => (self.null.as_fd().try_clone_to_owned().map_err(failed)?, None),
-            Stdin::File(path) => {
-                (open_input(path).map_err(|e| bad("stdin", path, e))?.into(), None)
-            }
-            Stdin::Pipe => {
-                let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
-                rustix::fs::fcntl_setfl(&write, OFlags::NONBLOCK).map_err(|e| failed(e.into()))?;
-                (read, Some(write))
-            }
-        };
-        let paths = if same {
-            vec![spec.stdout.clone()]
-        } else {
-            vec![spec.stdout.clone(), spec.stderr.clone()]
-        };
+        let Opened { ends, held, paths } = Opened::of(&spec, &self.null)?;
         let bytes = size(&paths);
-        let stdio = [input.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let birth = self.birth(&spec, &program, stdio).map_err(failed)?;
+        let birth = self.birth(&spec, &program, &ends).map_err(failed)?;
         marker::number_next(&self.supervisor, &spec.effect);
         let pid = sys::spawn(&birth).map_err(|error| {
             if spec.cwd.is_dir() {
                 failed(error)
             } else {
-                bad("working directory", &spec.cwd, error)
+                stdio::bad("working directory", &spec.cwd, &error)
             }
         })?;
         let begun = Instant::now();
@@ -234,12 +169,7 @@ impl Cradle {
             stage: Stage::Running,
             due: None,
             end: None,
-            stdin: held.map(|fd| StdinPipe {
-                fd,
-                backlog: VecDeque::new(),
-                closing: false,
-                token: None,
-            }),
+            held,
             logs: Logs { paths, bytes_at_start: bytes, bytes, grown_at: begun },
         })
     }
@@ -248,7 +178,7 @@ impl Cradle {
         &self,
         spec: &ProcessSpec,
         program: &Path,
-        stdio: [std::os::fd::BorrowedFd<'a>; 3],
+        ends: &'a Ends,
     ) -> io::Result<Birth<'a>> {
         let mut argv: Vec<&OsStr> = Vec::with_capacity(spec.args.len() + 4);
         let wrapped = sandbox::wrapped_args(&spec.sandbox, program.as_os_str());
@@ -279,7 +209,7 @@ impl Cradle {
                 .collect::<io::Result<_>>()?,
             env,
             cwd: CString::new(spec.cwd.as_os_str().as_bytes())?,
-            stdio,
+            ends,
         })
     }
 }
@@ -302,26 +232,4 @@ fn resolve(spec: &ProcessSpec) -> io::Result<PathBuf> {
         .map(|dir| dir.join(&spec.program))
         .find(|path| runs(path).is_ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not on the agent's PATH"))
-}
-
-/// Links are not followed, and a pipe or device with nobody at its other end must not block: the
-/// path may lie where somebody else can write.
-fn open_log(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file =
-        OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    plain(file)
-}
-
-fn open_input(path: &Path) -> io::Result<File> {
-    plain(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?)
-}
-
-fn plain(file: File) -> io::Result<File> {
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() || kind.is_char_device() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
-    }
 }

@@ -16,7 +16,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use super::control::{Control, To};
 use super::error::SupervisorError;
 use super::journal::{Entry, Journal};
-use super::process::{Cradle, Process, StdinPipe, Taken};
+use super::process::{Cradle, Process};
 use super::sys::{Heard, Signals};
 use super::tree::{Kin, Orphans};
 use super::watch::Watch;
@@ -53,7 +53,7 @@ pub(super) struct Parts {
 
 /// The supervisor.
 pub(super) struct Supervisor {
-    epoll: OwnedFd,
+    pub(super) epoll: OwnedFd,
     parts: Parts,
     pub(super) watch: Watch,
     pub(super) processes: BTreeMap<EffectId, Process>,
@@ -63,7 +63,8 @@ pub(super) struct Supervisor {
     outbox: Vec<(To, Message)>,
     /// Starts that were let in and not yet carried out.
     starting: Vec<(u64, Box<ProcessSpec>)>,
-    stdin_tokens: BTreeMap<u64, EffectId>,
+    /// By which the event loop knows pipes and terminals.
+    pub(super) stream_tokens: BTreeMap<u64, EffectId>,
     next_token: u64,
     journal_retry_at: Option<Instant>,
     support: Option<SandboxSupport>,
@@ -105,7 +106,7 @@ impl Supervisor {
             orphans: Orphans::default(),
             outbox: Vec::new(),
             starting: Vec::new(),
-            stdin_tokens: BTreeMap::new(),
+            stream_tokens: BTreeMap::new(),
             next_token: FIRST_FREE,
             journal_retry_at: None,
             support: None,
@@ -186,10 +187,11 @@ impl Supervisor {
                     self.handle(*token, request, now);
                 }
             } else {
-                self.push_stdin(*token);
+                self.serve_stream(*token, now);
             }
         }
-        self.start_all();
+        self.serve_late_terminals(now);
+        self.start_all(now);
     }
 
     fn rest_from_output(&self, flags: EventFlags) {
@@ -235,14 +237,19 @@ impl Supervisor {
         job(&mut self.orphans, &kin)
     }
 
-    fn refuse(&mut self, token: u64, effect: EffectId, why: Refusal) {
+    pub(super) fn new_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+
+    pub(super) fn refuse(&mut self, token: u64, effect: EffectId, why: Refusal) {
         self.tell(To::One(token), Message::Refused { effect, why });
     }
 
     fn handle(&mut self, token: u64, request: Request, now: Instant) {
         // Starts that come together are carried out together, but not after what came later.
         if !matches!(request, Request::Start(_)) {
-            self.start_all();
+            self.start_all(now);
         }
         match request {
             Request::Start(spec) => self.admit(token, spec),
@@ -265,12 +272,9 @@ impl Supervisor {
                     self.journal().add(Entry::Forgot { effect });
                 }
             }
-            Request::WriteStdin { effect, text } => {
-                self.use_stdin(token, &effect, |pipe| pipe.add(&text));
-            }
-            Request::CloseStdin { effect } => {
-                self.use_stdin(token, &effect, |pipe| Ok(pipe.close()));
-            }
+            Request::WriteStdin { effect, text } => self.write_input(token, &effect, &text, now),
+            Request::CloseStdin { effect } => self.close_stdin(token, &effect),
+            Request::Resize { effect, size } => self.resize(token, &effect, size),
             Request::Shutdown(Shutdown::WhenEmpty) if !self.processes.is_empty() => {
                 let why = Refusal::StillLive { live: self.processes.len() };
                 self.tell(To::One(token), Message::Denied { why });
@@ -357,7 +361,7 @@ impl Supervisor {
     }
 
     /// Carries out the starts that were let in: first all intents are written, then it happens.
-    fn start_all(&mut self) {
+    fn start_all(&mut self, now: Instant) {
         if self.starting.is_empty() {
             return;
         }
@@ -369,7 +373,8 @@ impl Supervisor {
                 Err(error) => Err(Refusal::Journal { reason: error.to_string() }),
             };
             match started {
-                Ok(process) => {
+                Ok(mut process) => {
+                    self.listen_to(&mut process, now);
                     self.journal().add(Entry::Started {
                         effect: effect.clone(),
                         pid: process.pid,
@@ -385,63 +390,6 @@ impl Supervisor {
                     self.journal().add(Entry::Refused { effect: effect.clone(), why: why.clone() });
                     self.refuse(token, effect, why);
                 }
-            }
-        }
-    }
-
-    fn use_stdin(
-        &mut self,
-        token: u64,
-        effect: &EffectId,
-        job: impl FnOnce(&mut StdinPipe) -> Result<Taken, Refusal>,
-    ) {
-        let Some(process) = self.processes.get_mut(effect) else {
-            return self.refuse(token, effect.clone(), Refusal::NotLive);
-        };
-        let done = match &mut process.stdin {
-            Some(pipe) => job(pipe),
-            None => Err(Refusal::NoPipe),
-        };
-        match done {
-            Ok(outcome) => self.after_stdin(effect, outcome),
-            Err(why) => self.refuse(token, effect.clone(), why),
-        }
-    }
-
-    fn push_stdin(&mut self, token: u64) {
-        let Some(effect) = self.stdin_tokens.get(&token).cloned() else { return };
-        let pipe = self.processes.get_mut(&effect).and_then(|process| process.stdin.as_mut());
-        if let Some(outcome) = pipe.map(StdinPipe::push) {
-            self.after_stdin(&effect, outcome);
-        }
-    }
-
-    /// Waits for the pipe to become writable only while something waits to be written.
-    fn after_stdin(&mut self, effect: &EffectId, outcome: Taken) {
-        let Some(process) = self.processes.get_mut(effect) else { return };
-        let Some(pipe) = &mut process.stdin else { return };
-        match (outcome, pipe.token) {
-            (Taken::Part, None) => {
-                let token = self.next_token;
-                self.next_token += 1;
-                let data = EventData::new_u64(token);
-                if epoll::add(&self.epoll, &*pipe, data, EventFlags::OUT).is_ok() {
-                    pipe.token = Some(token);
-                    self.stdin_tokens.insert(token, effect.clone());
-                }
-            }
-            (Taken::Part, Some(_)) | (Taken::All, None) => {}
-            (Taken::All, Some(token)) => {
-                let _ = epoll::delete(&self.epoll, &*pipe);
-                pipe.token = None;
-                self.stdin_tokens.remove(&token);
-            }
-            (Taken::Over, token) => {
-                if let Some(token) = token {
-                    self.stdin_tokens.remove(&token);
-                }
-                // Closing takes it out of the event loop.
-                process.stdin = None;
             }
         }
     }
@@ -465,8 +413,9 @@ impl Supervisor {
     fn next_deadline(&self) -> Option<Instant> {
         let idle = self.idle_deadline();
         let others = [self.journal_retry_at, self.watch.rests_until(), idle];
-        let processes = self.processes.values().filter_map(Self::deadline);
-        others.into_iter().flatten().chain(processes).min()
+        let ends = self.processes.values().filter_map(Self::deadline);
+        let terminals = self.processes.values().filter_map(Process::again_at);
+        others.into_iter().flatten().chain(ends).chain(terminals).min()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {

@@ -12,6 +12,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
+use super::stdio::Ends;
+
 /// Everything that the new process gets. Nothing is inherited.
 pub(super) struct Birth<'a> {
     pub(super) program: CString,
@@ -19,7 +21,7 @@ pub(super) struct Birth<'a> {
     pub(super) env: Vec<CString>,
     pub(super) cwd: CString,
     /// Its descriptors 0, 1 and 2. All others are close-on-exec.
-    pub(super) stdio: [BorrowedFd<'a>; 3],
+    pub(super) ends: &'a Ends,
 }
 
 fn check(code: libc::c_int) -> io::Result<()> {
@@ -75,16 +77,34 @@ impl Actions {
         unsafe {
             check(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
             let mut this = Self(raw.assume_init());
-            for (target, source) in (0..).zip(birth.stdio) {
-                check(libc::posix_spawn_file_actions_adddup2(
-                    &raw mut this.0,
-                    source.as_raw_fd(),
-                    target,
-                ))?;
+            match birth.ends {
+                Ends::Streams(streams) => {
+                    for (target, source) in (0..).zip(streams) {
+                        this.dup2(source.as_raw_fd(), target)?;
+                    }
+                }
+                Ends::Terminal(name) => {
+                    // The leader of a new session gets the first terminal that it opens.
+                    let (actions, flags) = (&raw mut this.0, libc::O_RDWR);
+                    check(libc::posix_spawn_file_actions_addopen(
+                        actions,
+                        libc::STDIN_FILENO,
+                        name.as_ptr(),
+                        flags,
+                        0,
+                    ))?;
+                    this.dup2(libc::STDIN_FILENO, libc::STDOUT_FILENO)?;
+                    this.dup2(libc::STDIN_FILENO, libc::STDERR_FILENO)?;
+                }
             }
             check(libc::posix_spawn_file_actions_addchdir_np(&raw mut this.0, birth.cwd.as_ptr()))?;
             Ok(this)
         }
+    }
+
+    fn dup2(&mut self, source: libc::c_int, target: libc::c_int) -> io::Result<()> {
+        // SAFETY: it was initialised in `new`; descriptors are numbers that are only copied.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, source, target) })
     }
 }
 

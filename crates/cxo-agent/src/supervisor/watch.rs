@@ -12,6 +12,7 @@ use cxo_protocol::EffectId;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::process::Process;
+use super::stdio::Held;
 
 /// How long it rests after an event. It bounds what a process can write beyond its limit: at a
 /// gigabyte a second that is 20 MB.
@@ -39,6 +40,10 @@ impl Watch {
     /// Watches what this process writes, if it has a limit on it.
     pub(super) fn add(&mut self, process: &Process) {
         if process.limits.silence_ms == 0 && process.limits.log_bytes == 0 {
+            return;
+        }
+        // What is printed on a terminal is counted as it is saved.
+        if let Held::Terminal(_) = process.held {
             return;
         }
         for path in &process.logs.paths {

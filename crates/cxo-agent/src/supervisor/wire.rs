@@ -31,6 +31,10 @@ pub const MAX_LISTED_AT_ONCE: usize = 1024;
 /// What may wait to be written to one process's stdin before more is refused.
 pub const MAX_STDIN_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
+/// How many rows or columns a terminal has at most. No screen is larger, and whoever emulates it
+/// keeps a cell for each.
+pub const MAX_TERMINAL_SIDE: u16 = 1000;
+
 /// A process to be started and supervised for one effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,16 +49,65 @@ pub struct ProcessSpec {
     pub cwd: PathBuf,
     /// The complete environment: nothing is inherited. The markers are added to it.
     pub env: Vec<(String, String)>,
-    /// Where its input comes from.
-    pub stdin: Stdin,
-    /// The file to which its output is appended.
-    pub stdout: PathBuf,
-    /// The file to which its error output is appended; may be the same as `stdout`.
-    pub stderr: PathBuf,
+    /// What it reads from and writes to.
+    pub stdio: Stdio,
     /// When it is ended although nobody asked.
     pub limits: Limits,
     /// What it may write to and reach.
     pub sandbox: Sandbox,
+}
+
+impl ProcessSpec {
+    /// The refusal that says why its program could not be started.
+    pub(super) fn not_started(&self, error: &std::io::Error) -> Refusal {
+        let program = self.program.display().to_string().escape_debug().to_string();
+        Refusal::NotStarted { program, reason: error.to_string() }
+    }
+}
+
+/// What a process reads from and writes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stdio {
+    /// Input from somewhere, output into files.
+    Streams {
+        /// Where its input comes from.
+        stdin: Stdin,
+        /// The file to which its output is appended.
+        stdout: PathBuf,
+        /// The file to which its error output is appended; may be the same as `stdout`.
+        stderr: PathBuf,
+    },
+    /// A terminal that is held by the supervisor, and so stays while no daemon is there. It is the
+    /// controlling terminal of the process's session.
+    Terminal {
+        /// The file to which all that is printed on it is appended, byte for byte.
+        transcript: PathBuf,
+        /// Its size at first.
+        size: TerminalSize,
+    },
+}
+
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalSize {
+    /// Lines; from 1 to [`MAX_TERMINAL_SIDE`].
+    pub rows: u16,
+    /// Characters in a line; from 1 to [`MAX_TERMINAL_SIDE`].
+    pub columns: u16,
+}
+
+impl TerminalSize {
+    /// Refuses what no terminal has.
+    pub(super) fn check(self) -> Result<(), Refusal> {
+        let sides = 1..=MAX_TERMINAL_SIDE;
+        if sides.contains(&self.rows) && sides.contains(&self.columns) {
+            Ok(())
+        } else {
+            Err(Refusal::BadSize { limit: MAX_TERMINAL_SIDE })
+        }
+    }
 }
 
 /// Where a process reads from.
@@ -105,9 +158,9 @@ pub enum Request {
         /// The effect. One that lives is kept.
         effect: EffectId,
     },
-    /// Write to the process's pipe.
+    /// Write to the process's pipe, or type on its terminal.
     WriteStdin {
-        /// Whose pipe.
+        /// Whose.
         effect: EffectId,
         /// What to write; agents read UTF-8.
         text: String,
@@ -116,6 +169,13 @@ pub enum Request {
     CloseStdin {
         /// Whose pipe.
         effect: EffectId,
+    },
+    /// Give the process's terminal another size.
+    Resize {
+        /// Whose terminal.
+        effect: EffectId,
+        /// How large it is from now on.
+        size: TerminalSize,
     },
     /// Leave. Refused while anything lives, unless it is to be ended first.
     Shutdown(Shutdown),
@@ -254,9 +314,18 @@ pub enum Refusal {
     /// No process of this effect lives.
     #[error("no process of this effect lives")]
     NotLive,
-    /// Its stdin is no pipe, or was closed.
+    /// Its stdin is no pipe, or was closed. That of a terminal cannot be: end of input is typed.
     #[error("its stdin is not an open pipe")]
     NoPipe,
+    /// It has no terminal.
+    #[error("it has no terminal")]
+    NoTerminal,
+    /// No terminal has this size.
+    #[error("a terminal has from 1 to {limit} rows and columns")]
+    BadSize {
+        /// The limit.
+        limit: u16,
+    },
     /// It does not read its stdin, and too much waits already.
     #[error("it does not read its stdin: {limit} bytes wait already")]
     StdinFull {

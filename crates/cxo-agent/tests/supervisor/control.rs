@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use cxo_agent::supervisor::{Message, Refusal, Stdin};
+use cxo_agent::supervisor::{Message, Refusal};
 
 use crate::world::{World, effect, paths};
 
@@ -121,7 +121,6 @@ print(s.makefile().read().strip())
     spec.program = "python3".into();
     let socket = paths(world.dir.path()).socket.display().to_string();
     spec.args = vec!["-c".into(), ask.into(), socket];
-    spec.stdin = Stdin::Null;
     world.start(spec);
     assert_eq!(world.exit("asks").code, Some(0));
     let said: Message = serde_json::from_str(&world.output("asks")).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use cxo_agent::supervisor::{
-    Cause, Message, Refusal, Report, Shutdown, Stdin, SupervisorError, serve,
+    Cause, Message, Refusal, Report, Shutdown, Stdin, Stdio, SupervisorError, serve,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -80,16 +80,24 @@ fn what_cannot_be_started_is_refused_by_name() {
     spec.cwd = "/nowhere".into();
     assert!(matches!(refused(spec), Refusal::BadPath { role, .. } if role == "working directory"));
     let mut spec = good();
-    spec.stdout = world.path("fifo");
+    spec.stdio = Stdio::Streams {
+        stdin: Stdin::Null,
+        stdout: world.path("fifo"),
+        stderr: world.path("bad.err"),
+    };
     let fifo = world.fifo("fifo");
     assert!(matches!(refused(spec), Refusal::BadPath { role, .. } if role == "stdout"));
     drop(fifo);
     let mut spec = good();
-    spec.stderr = world.path("link");
+    spec.stdio = Stdio::Streams {
+        stdin: Stdin::Null,
+        stdout: world.path("bad.out"),
+        stderr: world.path("link"),
+    };
     std::os::unix::fs::symlink("/dev/null", world.path("link")).unwrap();
     assert!(matches!(refused(spec), Refusal::BadPath { role, .. } if role == "stderr"));
     let mut spec = good();
-    spec.stdin = Stdin::File(world.path("missing"));
+    spec.stdio = world.streams("bad", Stdin::File(world.path("missing")));
     assert!(matches!(refused(spec), Refusal::BadPath { role, .. } if role == "stdin"));
     assert_eq!(world.list(), (vec![], vec![]));
     world.start(good());
@@ -104,7 +112,7 @@ fn a_second_start_of_an_effect_starts_nothing() {
     let spec = world.shell("once", &format!("echo $$ > {}; read x", fifo.path.display()));
     let spec = || {
         let mut spec = spec.clone();
-        spec.stdin = Stdin::Pipe;
+        spec.stdio = world.streams("once", Stdin::Pipe);
         spec
     };
     let starts = [spec(), spec()].map(|s| cxo_agent::supervisor::Request::Start(Box::new(s)));
@@ -129,7 +137,7 @@ fn stdin_is_written_in_order_and_closed_when_it_was_taken() {
     let world = World::new();
     let mut go = world.fifo("go");
     let mut spec = world.shell("cat", &format!("echo up > {}; cat", go.path.display()));
-    spec.stdin = Stdin::Pipe;
+    spec.stdio = world.streams("cat", Stdin::Pipe);
     world.start(spec);
     let client = world.client();
     let line = "0123456789abcdef".repeat(64 * 1024);
@@ -149,7 +157,7 @@ fn stdin_is_written_in_order_and_closed_when_it_was_taken() {
 fn a_full_stdin_is_refused() {
     let world = World::new();
     let mut spec = world.shell("deaf", "exec sleep 1000");
-    spec.stdin = Stdin::Pipe;
+    spec.stdio = world.streams("deaf", Stdin::Pipe);
     world.start(spec);
     let part = "x".repeat(1024 * 1024);
     for _ in 0..5 {
@@ -215,7 +223,7 @@ fn a_killed_supervisor_leaves_nothing_and_forgets_nothing() {
     assert_eq!(ended.first(), Some(&done));
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
 }

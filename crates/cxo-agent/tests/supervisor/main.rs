@@ -12,5 +12,6 @@ mod control;
 mod ends;
 mod limits;
 mod sandboxes;
+mod terminals;
 mod trees;
 mod world;

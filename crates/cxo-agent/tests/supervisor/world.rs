@@ -3,14 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use cxo_agent::sandbox::Sandbox;
 use cxo_agent::supervisor::{
     Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Report, Request, Shutdown, Stdin,
-    SupervisorClient, SupervisorPaths,
+    Stdio, SupervisorClient, SupervisorPaths,
 };
 use cxo_protocol::EffectId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,7 +45,7 @@ pub(crate) fn paths(dir: &Path) -> SupervisorPaths {
 pub(crate) fn command(dir: &Path, idle_ms: u64) -> Command {
     let mut command = Command::new(program());
     command.arg("supervise").arg(dir.join("sup")).arg(idle_ms.to_string());
-    command.stderr(Stdio::inherit());
+    command.stderr(std::process::Stdio::inherit());
     command
 }
 
@@ -90,11 +90,17 @@ impl World {
             args: vec!["-c".into(), script.into()],
             cwd: self.dir.path().into(),
             env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            stdin: Stdin::Null,
-            stdout: self.path(&format!("{name}.out")),
-            stderr: self.path(&format!("{name}.err")),
+            stdio: self.streams(name, Stdin::Null),
             limits: Limits::default(),
             sandbox: Sandbox::None,
+        }
+    }
+
+    pub(crate) fn streams(&self, name: &str, stdin: Stdin) -> Stdio {
+        Stdio::Streams {
+            stdin,
+            stdout: self.path(&format!("{name}.out")),
+            stderr: self.path(&format!("{name}.err")),
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) const KEYS: &[Key] = &[
     key("agents.*.args", Shape::Words),
     key("agents.*.env.*", Shape::Value),
     key("agents.*.sandbox", Shape::Choice(&["workspace-write", "none"])),
+    key("agents.*.terminal", Shape::Switch),
     key("workspace.isolation", Shape::Choice(&["clone", "worktree", "none"])),
     key("workspace.setup", Shape::Commands),
     key("workspace.dir", Shape::Path),

@@ -121,9 +121,12 @@ impl Merged {
         without_repository.overlay(above);
         // So that every setting of every agent is shown.
         for agent in all.agents() {
-            let sandbox =
-                Setting { value: Value::from("workspace-write"), origin: Origin::Default };
-            all.0.entry(format!("agents.{agent}.sandbox")).or_insert(sandbox);
+            let defaults =
+                [("sandbox", Value::from("workspace-write")), ("terminal", Value::from(false))];
+            for (name, value) in defaults {
+                let setting = Setting { value, origin: Origin::Default };
+                all.0.entry(format!("agents.{agent}.{name}")).or_insert(setting);
+            }
         }
         let by_repository =
             repository.0.keys().filter(|key| !above.0.contains_key(*key)).cloned().collect();

@@ -116,6 +116,7 @@ fn default_of(key: &Key, default: Option<&Value>) -> String {
         ("agents.*.kind", _) => "none; for the agent `codex` it is \"codex\"".to_owned(),
         ("agents.*.args", _) => "`[]`".to_owned(),
         ("agents.*.sandbox", _) => "`\"workspace-write\"`".to_owned(),
+        ("agents.*.terminal", _) => "`false`".to_owned(),
         ("workspace.writable", _) => "the caches below that exist".to_owned(),
         (_, None | Some(Value::Null)) => "not set".to_owned(),
         (_, Some(value)) => format!("`{value}`"),

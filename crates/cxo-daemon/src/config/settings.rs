@@ -296,6 +296,9 @@ pub(super) struct AgentTable {
     /// Where it may write: `workspace-write` for its workspace and temporary files, `none` for
     /// wherever the user may.
     sandbox: Option<AgentTableSandbox>,
+    /// Whether a command works on a terminal of its own, of 40 rows and 120 columns, instead of
+    /// empty input and output into files. Codex gets none.
+    terminal: Option<bool>,
 }
 
 #[derive(JsonSchema)]

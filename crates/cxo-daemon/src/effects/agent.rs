@@ -8,7 +8,7 @@ use cxo_agent::adapter::{
     Access, AgentEvent, AgentRequest, AgentSettings, Confinement, EndCause, Launch,
     Outcome as AgentOutcome, OutputReader, ProcessEnd, ReadRequest, StandardInput, adapter_for,
 };
-use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin};
+use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio, TerminalSize};
 use cxo_agent::transcript::one_line;
 use cxo_protocol::wire::Activity;
 use cxo_protocol::{AgentFailure, AttemptId, Role, TaskId, Usage};
@@ -28,6 +28,10 @@ const ACTIVITY_CHARS: usize = 120;
 
 /// Characters of an agent's last message that are kept in the log of events.
 const MESSAGE_CHARS: usize = 4_000;
+
+/// The terminal of an agent that wants one: wide enough for programs that lay out a screen, and
+/// no wider than the windows that people look at it in.
+const TERMINAL_SIZE: TerminalSize = TerminalSize { rows: 40, columns: 120 };
 
 /// By which an agent finds the socket of its attempt.
 const SOCKET_VARIABLE: &str = "CXO_SOCKET";
@@ -217,12 +221,7 @@ fn process_spec(
         args: launch.args,
         cwd: job.workspace.to_owned(),
         env: launch.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        stdin: match launch.stdin {
-            StandardInput::Null => Stdin::Null,
-            StandardInput::File(path) => Stdin::File(path),
-        },
-        stdout: stdout.to_owned(),
-        stderr: stderr.to_owned(),
+        stdio: stdio(launch.stdin, stdout, stderr),
         limits: Limits {
             wall_ms: limits.attempt_ms,
             silence_ms: limits.silence_ms,
@@ -231,6 +230,15 @@ fn process_spec(
         },
         sandbox,
     })
+}
+
+fn stdio(input: StandardInput, stdout: &Path, stderr: &Path) -> Stdio {
+    let (stdout, stderr) = (stdout.to_owned(), stderr.to_owned());
+    match input {
+        StandardInput::Null => Stdio::Streams { stdin: Stdin::Null, stdout, stderr },
+        StandardInput::File(path) => Stdio::Streams { stdin: Stdin::File(path), stdout, stderr },
+        StandardInput::Terminal => Stdio::Terminal { transcript: stdout, size: TERMINAL_SIZE },
+    }
 }
 
 /// Tells what an agent does: its thread to the core, the rest to whoever watches.

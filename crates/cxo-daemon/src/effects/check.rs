@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cxo_agent::adapter::allowed_environment;
-use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin};
+use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio};
 use cxo_agent::transcript::lines_about_failure;
 use cxo_protocol::{CheckCommand, CommitId, EffectId, Outcome, Receipt, TreeId, Verdict};
 
@@ -225,9 +225,11 @@ fn command_spec(
         args,
         cwd: place.workspace.to_owned(),
         env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        stdin: Stdin::Null,
-        stdout: place.log.to_owned(),
-        stderr: place.log.to_owned(),
+        stdio: Stdio::Streams {
+            stdin: Stdin::Null,
+            stdout: place.log.to_owned(),
+            stderr: place.log.to_owned(),
+        },
         limits: Limits {
             wall_ms: execution.effect.options.limits.check_ms,
             silence_ms: 0,

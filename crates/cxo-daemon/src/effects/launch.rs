@@ -125,6 +125,8 @@ fn passes(why: &Refusal) -> bool {
         | Refusal::NotForYou { .. }
         | Refusal::NotLive
         | Refusal::NoPipe
+        | Refusal::NoTerminal
+        | Refusal::BadSize { .. }
         | Refusal::StdinFull { .. }
         | Refusal::NotStarted { .. }
         | Refusal::BadPath { .. }

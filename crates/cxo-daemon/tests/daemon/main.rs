@@ -18,4 +18,5 @@ mod restarts;
 mod server;
 mod signed;
 mod tasks;
+mod terminals;
 mod world;

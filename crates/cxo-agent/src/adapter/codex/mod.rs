@@ -25,7 +25,7 @@ use super::environment::{agent_environment, check_variables, referred_variables}
 use super::files::{as_argument, make_directory, write_file};
 use super::{
     Access, Adapter, AgentError, AgentRequest, AgentSettings, Confinement, Launch, OutputReader,
-    ReadRequest, SandboxMode, StandardInput,
+    ReadRequest, SandboxMode, StandardInput, Terminal,
 };
 
 /// The longest prompt that is given as it is. Codex refuses an input of more than 1 048 576
@@ -51,6 +51,9 @@ impl Codex {
     /// Checks the settings.
     pub fn new(settings: &AgentSettings) -> Result<Self, AgentError> {
         check_variables(settings)?;
+        if settings.terminal == Terminal::Own {
+            return Err(AgentError::NoTerminal { agent: settings.name.clone() });
+        }
         Ok(Self { settings: settings.clone() })
     }
 

@@ -19,34 +19,40 @@ fn settings(args: &[&str]) -> AgentSettings {
     }
 }
 
+/// What is started for a task below `root`, where all the directories are.
+fn launch(settings: &AgentSettings, root: &Path, prompt: &str) -> Launch {
+    let user_env = BTreeMap::from([
+        ("MY_KEY".to_owned(), "canary-key".to_owned()),
+        ("TERM".to_owned(), "vt52".to_owned()),
+    ]);
+    let request = AgentRequest {
+        effect: &EffectId::new("r1.t1.a1").unwrap(),
+        attempt: &AttemptId::new("r1.t1.a1").unwrap(),
+        run: &RunId::new("r1").unwrap(),
+        task: Some(&TaskId::new("t1").unwrap()),
+        role: Role::Resolver,
+        prompt,
+        workspace: &root.join("w w"),
+        files: &root.join("f"),
+        home: &root.join("h"),
+        task_json: "{\"id\":\"t1\"}",
+        thread: Some("ignored"),
+        output_schema: None,
+        user_env: &user_env,
+        access: Access::WorkspaceWrite,
+        hidden: &[PathBuf::from("/keys")],
+        usage_before: Usage::default(),
+    };
+    CommandAgent::new(settings).unwrap().launch(&request).unwrap()
+}
+
 #[test]
 fn placeholders_and_names_reach_the_command() {
     let root = tempfile::tempdir().unwrap();
-    let (workspace, files, home) =
-        (root.path().join("w w"), root.path().join("f"), root.path().join("h"));
-    let user_env = BTreeMap::from([("MY_KEY".to_owned(), "canary-key".to_owned())]);
-    let agent = CommandAgent::new(&settings(&["-c", "cd {workspace}", "{prompt_file}"])).unwrap();
+    let (workspace, files) = (root.path().join("w w"), root.path().join("f"));
     let prompt = "'; rm -rf $(x)\n\u{1b}[2J".repeat(50_000);
-    let launch = agent
-        .launch(&AgentRequest {
-            effect: &EffectId::new("r1.t1.a1").unwrap(),
-            attempt: &AttemptId::new("r1.t1.a1").unwrap(),
-            run: &RunId::new("r1").unwrap(),
-            task: Some(&TaskId::new("t1").unwrap()),
-            role: Role::Resolver,
-            prompt: &prompt,
-            workspace: &workspace,
-            files: &files,
-            home: &home,
-            task_json: "{\"id\":\"t1\"}",
-            thread: Some("ignored"),
-            output_schema: None,
-            user_env: &user_env,
-            access: Access::WorkspaceWrite,
-            hidden: &[PathBuf::from("/keys")],
-            usage_before: Usage::default(),
-        })
-        .unwrap();
+    let launch =
+        launch(&settings(&["-c", "cd {workspace}", "{prompt_file}"]), root.path(), &prompt);
     assert_eq!(launch.args[1], format!("cd {}", workspace.display()));
     assert_eq!(fs::read_to_string(&launch.args[2]).unwrap(), prompt);
     assert_eq!(fs::read_to_string(files.join("task.json")).unwrap(), "{\"id\":\"t1\"}");
@@ -58,6 +64,22 @@ fn placeholders_and_names_reach_the_command() {
     };
     assert_eq!(hidden, [Path::new("/keys")]);
     assert!(writable.contains(&workspace) && !writable.contains(&files));
+}
+
+/// The name of the terminal is that of ours and not that of the user's, unless it is configured.
+#[test]
+fn a_terminal_is_asked_for_and_named() {
+    let root = tempfile::tempdir().unwrap();
+    let mut on_terminal = AgentSettings { terminal: Terminal::Own, ..settings(&[]) };
+    let of = |settings: &AgentSettings| {
+        let launch = launch(settings, root.path(), "");
+        (launch.stdin, launch.env.value("TERM").map(str::to_owned))
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(of(&on_terminal), (StandardInput::Terminal, named("xterm-256color")));
+    assert_eq!(of(&settings(&[])), (StandardInput::Null, named("dumb")));
+    on_terminal.env = BTreeMap::from([("TERM".to_owned(), "linux".to_owned())]);
+    assert_eq!(of(&on_terminal), (StandardInput::Terminal, named("linux")));
 }
 
 fn read(output: &[u8], end: &ProcessEnd, form: OutputForm) -> (Vec<AgentEvent>, Conclusion) {

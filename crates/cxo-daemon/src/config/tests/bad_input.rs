@@ -256,6 +256,13 @@ fn an_agent_that_cannot_be_started_is_found_when_the_configuration_is_read() {
     let why = world.anonymous(&problem.why.join("\n"));
     assert_eq!(why, "the agent is configured at …/code/.codex-orch/config.toml:2");
 
+    let terminal = World::new().user("[agents.codex]\nterminal = true\n").message();
+    assert_eq!(
+        terminal,
+        "agent `codex`: kind \"codex\" speaks by lines of JSON and gets no terminal; remove \
+         `agents.codex.terminal`"
+    );
+
     let reserved = World::new().user("[agents.codex.env]\nCXO_RUN = \"x\"\n").message();
     assert!(reserved.starts_with("agent `codex`: `CXO_RUN` in"), "{reserved}");
 }

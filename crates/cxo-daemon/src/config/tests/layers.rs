@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cxo_agent::adapter::SandboxMode;
+use cxo_agent::adapter::{SandboxMode, Terminal};
 use cxo_protocol::{CheckCommand, PlanApproval, RedBase, WorkspaceKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ fn without_any_source_the_defaults_hold() {
     agents.codex.args = [] (default)
     agents.codex.kind = "codex" (default)
     agents.codex.sandbox = "workspace-write" (default)
+    agents.codex.terminal = false (default)
     logs.max_age = "30d" (default)
     logs.max_mb = 2048 (default)
     run.agent = "codex" (default)
@@ -75,6 +76,7 @@ fn a_whole_file_is_understood() {
         args = ["{prompt_file}"]
         env = { KEY = "$KEY", OTHER = "hunter2" }
         sandbox = "none"
+        terminal = true
         [workspace]
         isolation = "worktree"
         setup = ["make deps"]
@@ -93,6 +95,7 @@ fn a_whole_file_is_understood() {
     let config = &loaded.config;
     assert_eq!(config.agents["mine"].program, Some(world.work_tree().join("tools/agent")));
     assert_eq!(config.agents["mine"].sandbox, SandboxMode::None);
+    assert_eq!(config.agents["mine"].terminal, Terminal::Own);
     assert_eq!(config.agents["mine"].name, "mine");
     assert_eq!(config.run.red_base, OnRedBase::GoOn);
     assert_eq!(config.workspace.dir, Some(world.home().join("spaces")));
@@ -223,7 +226,7 @@ fn examples(key: &str) -> [&'static str; 2] {
         "agents.*.sandbox" => ["\"none\"", "\"workspace-write\""],
         "workspace.isolation" => ["\"worktree\"", "\"none\""],
         "server.transport" => ["\"uds\"", "\"tcp\""],
-        "server.peer_uid_is_enough" => ["true", "false"],
+        "server.peer_uid_is_enough" | "agents.*.terminal" => ["true", "false"],
         "workspace.dir" | "state.dir" => ["\"/a\"", "\"~/b\""],
         "workspace.writable" => ["[\"/a\"]", "[\"~/b\"]"],
         _ => ["\"7m\"", "\"9m\""],
