@@ -9,6 +9,7 @@
     reason = "tables and inputs are small, and made when nothing is being measured"
 )]
 
+mod load;
 mod machine;
 mod peers;
 mod rows;

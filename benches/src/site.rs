@@ -1,16 +1,21 @@
 //! A repository with the orchestrator in it, apart from everything of the user's: own state, own
 //! runtime directory, own configuration. Its daemon is gone when it is dropped.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use cxo_protocol::key_file;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::load::Target;
 
 /// How long a daemon that answered may take to be gone.
 const GONE_WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
@@ -145,11 +150,64 @@ impl Site {
         let lock = fs::read_to_string(self.state().join("supervisor/lock"))?;
         Ok((u32::try_from(daemon)?, lock.trim().parse()?))
     }
+
+    /// Where its daemon serves, and the key that it lets in.
+    pub(crate) fn target(&self) -> Result<Target> {
+        let only = |dir: &Path| -> Result<PathBuf> {
+            let first = fs::read_dir(dir)?.next();
+            Ok(first.with_context(|| format!("nothing is in {}", dir.display()))??.path())
+        };
+        let key = only(&self.dir.path().join("state/codex-orch/keys"))?;
+        let socket = only(&self.runtime.path().join("codex-orch"))?.join("daemon.sock");
+        Ok(Target { socket, key: key_file::read(&key)? })
+    }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
         let _ = self.cxo(&["daemon", "stop", "--end-agents"]).output();
+    }
+}
+
+/// The server that is measured against. It ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    /// Where it serves subscribers by HTTP.
+    pub(crate) port: u16,
+    process: Child,
+    dir: TempDir,
+}
+
+impl Floor {
+    /// Starts one with a key and a database of its own.
+    pub(crate) fn start(grounds: &Grounds) -> Result<Self> {
+        let dir = grounds.scratch("floor")?;
+        let mut options = OpenOptions::new();
+        let mut key =
+            options.write(true).create_new(true).mode(0o600).open(dir.path().join("key"))?;
+        key.write_all(&[7; 32])?;
+        let mut process = Command::new(grounds.program("cxo-bench-floor")?)
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut ready = String::new();
+        BufReader::new(process.stdout.take().context("no output")?).read_line(&mut ready)?;
+        let port = ready.strip_prefix("ready ").context("the floor did not start")?;
+        Ok(Self { port: port.trim().parse()?, process, dir })
+    }
+
+    /// Where it serves, and the key that it lets in.
+    pub(crate) fn target(&self) -> Result<Target> {
+        let key = key_file::read(&self.dir.path().join("key"))?;
+        Ok(Target { socket: self.dir.path().join("floor.sock"), key })
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 }
 

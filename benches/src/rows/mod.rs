@@ -8,6 +8,7 @@ mod landing;
 mod memory;
 mod repository;
 mod restart;
+mod rpc;
 mod scheduling;
 mod size;
 mod status;
@@ -27,6 +28,8 @@ pub(crate) const ROWS: &[(&str, Measure)] = &[
     ("P2", hand_over::measure),
     ("P4", workspace::measure),
     ("P5", landing::measure),
+    ("P8", rpc::reads),
+    ("P9", rpc::writes),
     ("P11", scheduling::measure),
     ("P12", restart::measure),
     ("P13", memory::measure),
