@@ -1,7 +1,8 @@
-//! The trees that callers work on: their files, and one gate per tree, through which whatever writes
-//! there, and whatever asks from there for a lock, goes one at a time. So no lock is granted on a tree
-//! between the look at its locks and the end of a write there. Locks are the repository's: somebody
-//! on another tree, whose files are others, may be granted one meanwhile.
+//! The trees that callers work on: their files, and one gate per tree. Whatever writes there goes
+//! through it alone; those who ask from there for a lock go through it together, and never while
+//! somebody writes. So no lock is granted on a tree between the look at its locks and the end of a
+//! write there, and locks that are asked for at once share a commit. Locks are the repository's:
+//! somebody on another tree, whose files are others, may be granted one meanwhile.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ const KEPT_OPEN: usize = 64;
 pub(crate) struct Tree {
     /// Its files.
     pub(crate) files: TreeFiles,
-    /// Held while something is written there.
-    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    /// Held alone while something is written there, and shared while a lock is asked for.
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// The trees that are open.

@@ -74,7 +74,7 @@ impl Handlers {
             let tried = {
                 // A write that goes on under the present locks is not overtaken.
                 let gate = self.trees.open(&tree, &self.paths)?.gate.clone();
-                let _gate = gate.lock_owned().await;
+                let _gate = gate.read_owned().await;
                 let (session, on) = (session.clone(), on.clone());
                 let reply = move |repo: &Repo| granted(repo.shared(), &session, &on);
                 self.conclude(command.clone(), call, reply).await

@@ -21,7 +21,7 @@ use cxo_protocol::{
 };
 
 use serde_json::Value;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::Handlers;
 use super::sessions::OnTree;
@@ -188,7 +188,7 @@ impl Handlers {
     async fn enter(&self, named: Option<&SessionId>, call: &Call<'_>) -> Result<Inside, Problem> {
         let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let open = self.trees.open(&tree, &self.paths)?;
-        let gate = open.gate.clone().lock_owned().await;
+        let gate = open.gate.clone().write_owned().await;
         Ok(Inside { session, tree, open, _gate: gate })
     }
 
@@ -260,7 +260,7 @@ struct Inside {
     session: SessionId,
     tree: PathBuf,
     open: Arc<Tree>,
-    _gate: OwnedMutexGuard<()>,
+    _gate: OwnedRwLockWriteGuard<()>,
 }
 
 /// Why a patch was not applied.
