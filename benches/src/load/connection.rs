@@ -14,7 +14,7 @@ use super::Target;
 const READ_AT_ONCE: usize = 16 * 1024;
 
 /// A connection that the server let in.
-pub(crate) struct Connection {
+pub(super) struct Connection {
     stream: UnixStream,
     decoder: Decoder,
     opened: Opened,
@@ -25,7 +25,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects and proves itself, and sees the server do the same.
-    pub(crate) async fn open(target: &Target) -> Result<Self> {
+    pub(super) async fn open(target: &Target) -> Result<Self> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce)?;
         let credential = Credential::Key(target.key.clone());
@@ -47,7 +47,7 @@ impl Connection {
 
     /// Calls a method and waits for its answer, which must be a result. What is pushed meanwhile
     /// is passed over.
-    pub(crate) async fn call(&mut self, method: &str, params: &Value) -> Result<()> {
+    pub(super) async fn call(&mut self, method: &str, params: &Value) -> Result<()> {
         self.last_id += 1;
         let call = Outgoing { id: self.last_id, idem_key: None, method, params };
         let request = Envelope::JsonRpc.request(&call)?;
@@ -70,14 +70,14 @@ impl Connection {
         }
     }
 
-    /// Waits for something to be pushed; gives how many frames came at once and were looked at by
-    /// `seen`.
-    pub(crate) async fn pushed(&mut self, mut seen: impl FnMut(&Incoming<'_>)) -> Result<()> {
+    /// Waits for something to be pushed, and shows the method of all that came at once.
+    pub(super) async fn pushed(&mut self, mut seen: impl FnMut(&str)) -> Result<()> {
         let mut came = false;
         loop {
             while let Some(frame) = self.decoder.next_frame()? {
                 let body = self.opened.verifier.open(frame)?;
-                seen(&serde_json::from_slice(body)?);
+                let incoming: Incoming<'_> = serde_json::from_slice(body)?;
+                seen(incoming.method.as_deref().unwrap_or_default());
                 came = true;
             }
             if came {

@@ -5,6 +5,7 @@
 //! themselves lies on both sides of a ratio.
 
 mod connection;
+pub(crate) mod fan_out;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-pub(crate) use connection::Connection;
+use connection::Connection;
 
 /// Connections that are opened at once: a server bounds those that did not prove themselves yet.
 const OPENED_AT_ONCE: usize = 64;
@@ -80,7 +81,7 @@ impl Calls {
 }
 
 /// Opens connections, not too many at a time.
-pub(crate) async fn open(target: &Target, count: usize) -> Result<Vec<Connection>> {
+async fn open(target: &Target, count: usize) -> Result<Vec<Connection>> {
     let mut opened = Vec::with_capacity(count);
     while opened.len() < count {
         let mut opening = JoinSet::new();
@@ -116,16 +117,19 @@ pub(crate) fn drive(
             took.append(&mut each);
         }
         took.sort_unstable();
-        let at = |percent: usize| -> Result<f64> {
-            let index = (took.len() * percent / 100).min(took.len().saturating_sub(1));
-            Ok(took.get(index).context("nothing was called")?.as_secs_f64() * 1e6)
-        };
+        let at = |percent| percentile(&took, percent).map(|took| took.as_secs_f64() * 1e6);
         Ok(Went { us_per_call: 1e6 / per_second, p50_us: at(50)?, p99_us: at(99)? })
     })
 }
 
+/// What so many of a hundred took at the most.
+fn percentile(sorted: &[Duration], percent: usize) -> Result<Duration> {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().context("nothing was measured")
+}
+
 /// The threads that the clients share: as many as there are processors.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 

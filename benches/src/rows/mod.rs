@@ -2,6 +2,7 @@
 
 mod agents_overhead;
 mod dispatch;
+mod fan_out;
 mod hand_over;
 mod idle;
 mod landing;
@@ -30,6 +31,7 @@ pub(crate) const ROWS: &[(&str, Measure)] = &[
     ("P5", landing::measure),
     ("P8", rpc::reads),
     ("P9", rpc::writes),
+    ("P10", fan_out::measure),
     ("P11", scheduling::measure),
     ("P12", restart::measure),
     ("P13", memory::measure),
