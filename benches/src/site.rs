@@ -159,7 +159,7 @@ impl Site {
         };
         let key = only(&self.dir.path().join("state/codex-orch/keys"))?;
         let socket = only(&self.runtime.path().join("codex-orch"))?.join("daemon.sock");
-        Ok(Target { socket, key: key_file::read(&key)? })
+        Ok(Target { cwd: self.repo.clone(), socket, key: key_file::read(&key)? })
     }
 }
 
@@ -200,7 +200,8 @@ impl Floor {
     /// Where it serves, and the key that it lets in.
     pub(crate) fn target(&self) -> Result<Target> {
         let key = key_file::read(&self.dir.path().join("key"))?;
-        Ok(Target { socket: self.dir.path().join("floor.sock"), key })
+        let socket = self.dir.path().join("floor.sock");
+        Ok(Target { cwd: self.dir.path().to_owned(), socket, key })
     }
 }
 

@@ -28,6 +28,8 @@ const WARM_UP_CALLS: u64 = 16;
 /// Which server, and what it lets in.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
+    /// The tree that sessions are on.
+    pub(crate) cwd: PathBuf,
     pub(crate) socket: PathBuf,
     pub(crate) key: Key,
 }
@@ -94,6 +96,28 @@ async fn open(target: &Target, count: usize) -> Result<Vec<Connection>> {
         }
     }
     Ok(opened)
+}
+
+/// Sessions that are open and ask for nothing, until they are dropped.
+pub(crate) struct Sessions {
+    _connections: Vec<Connection>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Sessions {
+    /// Opens some, each on a connection of its own.
+    pub(crate) fn open(target: &Target, count: usize) -> Result<Self> {
+        let runtime = runtime()?;
+        let connections = runtime.block_on(async {
+            let mut connections = open(target, count).await?;
+            for (number, connection) in connections.iter_mut().enumerate() {
+                let session = json!({ "session_id": format!("idle-{number}"), "cwd": target.cwd });
+                connection.call("session.start", &session).await?;
+            }
+            Ok::<_, anyhow::Error>(connections)
+        })?;
+        Ok(Self { _connections: connections, _runtime: runtime })
+    }
 }
 
 /// Has so many clients call for so long.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::load::Sessions;
 use crate::series::Series;
 use crate::site::{Grounds, Site, plain_config, task};
 use crate::table::{Limit, Line};
 
-/// Tasks that wait for the one that works.
+/// Tasks that wait for the one that works, and sessions that are open.
 const WAITING: usize = 100;
 
 /// How long nothing is to happen.
@@ -32,7 +33,7 @@ pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let plan: Vec<Value> = (0..=WAITING).map(|n| task(&format!("t{n}"), &[])).collect();
     let plan = site.plan("plan.json", &plan)?.display().to_string();
     site.timed(&["daemon", "start"])?;
-    let (daemon, supervisor) = site.pids()?;
+    let (_, supervisor) = site.pids()?;
     site.timed(&["run", "--plan", &plan, "--yes", "-j", "1", "--detach"])?;
     let began = Instant::now();
     while super::memory::children(supervisor)? < 1 {
@@ -41,8 +42,18 @@ pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
         }
         std::thread::yield_now();
     }
-    // What the start of the run left to do is not idleness: threads of the runtime that were
-    // needed once leave after ten seconds.
+    let mut lines = watched(grounds, &site, &format!("{WAITING} tasks wait for one agent"))?;
+    let sessions = Sessions::open(&site.target()?, WAITING)?;
+    lines.extend(watched(grounds, &site, &format!("{WAITING} open sessions besides"))?);
+    drop(sessions);
+    Ok(lines)
+}
+
+/// What daemon and supervisor do while nothing happens.
+fn watched(grounds: &Grounds, site: &Site, case: &str) -> Result<Vec<Line>> {
+    let (daemon, supervisor) = site.pids()?;
+    // What the beginning left to do is not idleness: threads of the runtime that were needed once
+    // leave after ten seconds.
     std::thread::sleep(SETTLED_AFTER);
     let (mut switches, mut cpu, mut bytes, mut files) = (vec![], vec![], vec![], vec![]);
     for _ in 0..if grounds.quick { 1 } else { 3 } {
@@ -59,8 +70,7 @@ pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
         bytes.push(sum(|seen| seen.bytes));
         files.push(f64::from(changed_since(&site.state(), from)?));
     }
-    let what =
-        |of: &str| format!("{of}, {WAITING} tasks wait for one agent, daemon and supervisor");
+    let what = |of: &str| format!("{of}, {case}, daemon and supervisor");
     Ok(vec![
         Line::new("P14", what("wake-ups per second"), "1/s", Series::of(switches))
             .aims_at("0 beyond timers that are due", Limit::Ours(0.0)),

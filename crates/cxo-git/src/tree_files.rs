@@ -45,6 +45,7 @@ pub struct TreeFiles {
     root: OwnedFd,
     path: PathBuf,
     journal: PathBuf,
+    case: Case,
 }
 
 /// A file that was read.
@@ -112,7 +113,8 @@ impl TreeFiles {
         let root = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())
             .map_err(FileError::io("open", path.display()))?;
         fs::create_dir_all(journal).map_err(FileError::io("make", journal.display()))?;
-        Ok(Self { root, path, journal: journal.to_owned() })
+        let case = case_of(&root);
+        Ok(Self { root, path, journal: journal.to_owned(), case })
     }
 
     /// Ends what a process that died had begun: a single write is taken back, and several at once are
@@ -128,12 +130,7 @@ impl TreeFiles {
 
     /// Whether the tree takes `A` and `a` for one file; so for a tree that does not let it be seen.
     pub fn case(&self) -> Case {
-        let look = |name: &str| rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW);
-        match (look(".git"), look(".GIT")) {
-            (Ok(lower), Ok(upper)) if lower.st_ino == upper.st_ino => Case::Folded,
-            (Ok(_), _) => Case::Distinct,
-            (Err(_), _) => Case::Folded,
-        }
+        self.case
     }
 
     /// The one path of the file that `text` leads to, with symlinks and `..` followed as the kernel
@@ -176,5 +173,14 @@ impl TreeFiles {
 impl Mode {
     fn of(mode: rustix::fs::Mode) -> Self {
         if mode.contains(rustix::fs::Mode::XUSR) { Self::Executable } else { Self::Plain }
+    }
+}
+
+fn case_of(root: &OwnedFd) -> Case {
+    let look = |name: &str| rustix::fs::statat(root, name, AtFlags::SYMLINK_NOFOLLOW);
+    match (look(".git"), look(".GIT")) {
+        (Ok(lower), Ok(upper)) if lower.st_ino == upper.st_ino => Case::Folded,
+        (Ok(_), _) => Case::Distinct,
+        (Err(_), _) => Case::Folded,
     }
 }
