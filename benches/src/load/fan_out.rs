@@ -86,7 +86,7 @@ pub(crate) fn fan_out(teller: &Teller, shape: Shape) -> Result<Heard> {
 
 /// Somebody who is to hear of everything.
 enum Subscriber {
-    Daemon(Connection),
+    Daemon(Box<Connection>),
     Floor(TcpStream),
 }
 
@@ -96,7 +96,7 @@ async fn subscribe(teller: &Teller, count: usize) -> Result<Vec<Subscriber>> {
             let mut subscribed = Vec::with_capacity(count);
             for mut connection in super::open(target, count).await? {
                 connection.call("pubsub.subscribe", &json!({ "topics": ["lock.changed"] })).await?;
-                subscribed.push(Subscriber::Daemon(connection));
+                subscribed.push(Subscriber::Daemon(Box::new(connection)));
             }
             Ok(subscribed)
         }
@@ -165,7 +165,7 @@ impl Subscriber {
 async fn tell(teller: &Teller, shape: Shape, asked: &Asked) -> Result<()> {
     let callers = if shape.every.is_some() { 1 } else { CALLERS };
     let each = shape.events / callers;
-    if each * callers != shape.events || each % 2 != 0 {
+    if each * callers != shape.events || !each.is_multiple_of(2) {
         bail!("{} events cannot be made by {callers} callers", shape.events);
     }
     let mut calling = JoinSet::new();
@@ -192,7 +192,7 @@ async fn tell(teller: &Teller, shape: Shape, asked: &Asked) -> Result<()> {
 
 /// Somebody whose every call is an event.
 enum Caller {
-    Daemon { connection: Connection, path: String, calls: u64 },
+    Daemon { connection: Box<Connection>, path: String, calls: u64 },
     Floor(TcpStream),
 }
 
@@ -200,7 +200,7 @@ impl Caller {
     async fn open(teller: &Teller, number: usize) -> Result<Self> {
         Ok(match teller {
             Teller::Daemon(target) => Self::Daemon {
-                connection: Connection::open(target).await?,
+                connection: Box::new(Connection::open(target).await?),
                 path: format!("src/client-{number}.rs"),
                 calls: 0,
             },

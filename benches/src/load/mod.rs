@@ -128,10 +128,10 @@ pub(crate) fn drive(
     lasting: Duration,
 ) -> Result<Went> {
     runtime()?.block_on(async {
-        let begin = Arc::new(Barrier::new(clients));
+        let all_ready = Arc::new(Barrier::new(clients));
         let mut running = JoinSet::new();
         for (number, connection) in open(target, clients).await?.into_iter().enumerate() {
-            running.spawn(client(connection, number, calls, lasting, begin.clone()));
+            running.spawn(client(connection, number, calls, lasting, all_ready.clone()));
         }
         let mut took = Vec::new();
         let mut per_second = 0.0;
@@ -162,14 +162,14 @@ async fn client(
     number: usize,
     calls: Calls,
     lasting: Duration,
-    begin: Arc<Barrier>,
+    all_ready: Arc<Barrier>,
 ) -> Result<(Vec<Duration>, Duration)> {
     let path = format!("src/client-{number}.rs");
     for call in 0..WARM_UP_CALLS {
         let (method, params) = calls.next(call, &path);
         connection.call(method, &params).await?;
     }
-    begin.wait().await;
+    all_ready.wait().await;
     let began = Instant::now();
     let mut took = Vec::new();
     let mut call = WARM_UP_CALLS;

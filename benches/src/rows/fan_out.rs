@@ -19,14 +19,14 @@ pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let site = Site::new(grounds, "fan-out", &plain_config("/bin/true", &[], "none"))?;
     site.timed(&["daemon", "start"])?;
     let floor = Floor::start(grounds)?;
-    let (ours, least) = (Teller::Daemon(site.target()?), Teller::Floor(floor.port));
+    let (ours, bare) = (Teller::Daemon(site.target()?), Teller::Floor(floor.port));
     let (subscribers, events) = if grounds.quick { (250, 96) } else { (900, 384) };
-    let flood = Shape { subscribers, stalled: 0, events, every: None };
+    let at_once = Shape { subscribers, stalled: 0, events, every: None };
     let stalled = subscribers * STALLED_OF_TEN / 10;
-    let some_stalled = Shape { subscribers: subscribers - stalled, stalled, ..flood };
-    let paced = Shape { every: Some(EVERY), events: 50, ..flood };
+    let some_stalled = Shape { subscribers: subscribers - stalled, stalled, ..at_once };
+    let paced = Shape { every: Some(EVERY), events: 50, ..at_once };
     let cases =
-        [(&ours, flood), (&least, flood), (&ours, some_stalled), (&ours, paced), (&least, paced)];
+        [(&ours, at_once), (&bare, at_once), (&ours, some_stalled), (&ours, paced), (&bare, paced)];
     let mut heard: [Vec<Heard>; 5] = Default::default();
     for _ in 0..grounds.rounds {
         for ((teller, shape), heard) in cases.iter().zip(&mut heard) {
