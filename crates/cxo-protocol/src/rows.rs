@@ -21,8 +21,6 @@ pub enum Row {
     Attempt(AttemptRow),
     /// What an attempt used.
     Usage(UsageRow),
-    /// A file that is kept: a plan, a result, a conflict.
-    Artifact(ArtifactRow),
     /// A question to a person.
     Question(QuestionRow),
     /// A try at landing a task.
@@ -37,7 +35,6 @@ impl Row {
             Self::Task(row) => &row.run,
             Self::Attempt(row) => &row.run,
             Self::Usage(row) => &row.run,
-            Self::Artifact(row) => &row.run,
             Self::Question(row) => &row.run,
             Self::Landing(row) => &row.run,
         }
@@ -184,28 +181,6 @@ impl UsageRow {
             reasoning_tokens: self.reasoning_tokens,
         }
     }
-}
-
-/// A file that is kept. Key: `run`, `path`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ArtifactRow {
-    /// The run that it belongs to.
-    pub run: RunId,
-    /// The task that it belongs to, if to one.
-    pub task: Option<TaskId>,
-    /// The attempt that made it, if one did.
-    pub attempt: Option<AttemptId>,
-    /// What it is: `plan`, `plan_progress`, `analysis`, `refactor`, `subtask_result`,
-    /// `merge_input`, `merge_progress`, `merge_result`, `merge_error` …
-    pub kind: String,
-    /// The file, relative to the state directory.
-    pub path: String,
-    /// The SHA-256 of the content, in hexadecimal.
-    pub digest: String,
-    /// The size in bytes.
-    pub bytes: u64,
-    /// When it was written.
-    pub created_at: Timestamp,
 }
 
 /// A question to a person. Key: `question`.

@@ -118,18 +118,6 @@ CREATE TABLE usage (
     PRIMARY KEY (run, attempt)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE artifacts (
-    run         TEXT    NOT NULL,
-    task        TEXT,
-    attempt     TEXT,
-    kind        TEXT    NOT NULL,
-    path        TEXT    NOT NULL,
-    digest      TEXT    NOT NULL,
-    bytes       INTEGER NOT NULL,
-    created_at  INTEGER NOT NULL,
-    PRIMARY KEY (run, path)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE questions (
     question  TEXT    NOT NULL,
     run       TEXT    NOT NULL,
@@ -201,3 +189,25 @@ FROM questions WHERE ended_at IS NULL ORDER BY asked_at, question;
 CREATE VIEW event_list AS
 SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS happened, run, kind, body
 FROM events ORDER BY seq;
+
+-- What each stage of a run was given and made, under names that do not change with the events'.
+CREATE VIEW artifacts AS
+SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS made, run,
+       body ->> 'task' AS task,
+       CASE
+           WHEN kind = 'base.checked' THEN 'analysis'
+           WHEN kind = 'plan.proposed' THEN 'plan'
+           WHEN kind IN ('plan.requested', 'plan.refused', 'plan.parked') THEN 'plan_progress'
+           WHEN kind = 'attempt.ended' THEN 'subtask_result'
+           WHEN kind = 'landing.started' THEN 'merge_input'
+           WHEN kind IN ('landing.merged', 'landing.checked') THEN 'merge_progress'
+           WHEN body -> 'end' ->> 'kind' IN ('resolved', 'held') THEN 'merge_progress'
+           WHEN kind IN ('task.merged', 'result.published') THEN 'merge_result'
+           ELSE 'merge_error'
+       END AS kind,
+       body
+FROM events
+WHERE kind IN ('base.checked', 'plan.requested', 'plan.refused', 'plan.parked', 'plan.proposed',
+               'attempt.ended', 'landing.started', 'landing.merged', 'landing.checked',
+               'task.merged', 'result.published', 'landing.conflicted', 'landing.ended')
+ORDER BY seq;

@@ -22,9 +22,7 @@ pub use lease::Lease;
 pub use memory::MemoryStore;
 pub use sqlite::{SCHEMA_VERSION, SqliteReader, SqliteStore};
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{RunId, Timestamp};
 
 /// Which runs to list; always the newest first.
@@ -44,8 +42,6 @@ pub enum RunFilter {
 pub struct Forgotten {
     /// How many events were deleted.
     pub events: u64,
-    /// The artifacts whose rows were deleted.
-    pub artifacts: Vec<ArtifactRow>,
     /// The log files of the attempts whose rows were deleted, relative to the state directory.
     pub logs: Vec<String>,
 }
@@ -72,8 +68,6 @@ pub trait Reader: Send {
     fn attempts(&self, run: &RunId) -> Result<Vec<AttemptRow>, StoreError>;
     /// What the attempts of a run used.
     fn usage(&self, run: &RunId) -> Result<Vec<UsageRow>, StoreError>;
-    /// The files that are kept of a run, oldest first.
-    fn artifacts(&self, run: &RunId) -> Result<Vec<ArtifactRow>, StoreError>;
     /// The questions of a run, oldest first.
     fn questions(&self, run: &RunId) -> Result<Vec<QuestionRow>, StoreError>;
     /// The landings of a run, in the order in which they were queued.

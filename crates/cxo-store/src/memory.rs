@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{AttemptId, LandingId, QuestionId, RunId, TaskId, Timestamp};
 
 use crate::event::check_number;
@@ -48,7 +46,6 @@ struct Rows {
     tasks: BTreeMap<(RunId, TaskId), TaskRow>,
     attempts: BTreeMap<(RunId, AttemptId), AttemptRow>,
     usage: BTreeMap<(RunId, AttemptId), UsageRow>,
-    artifacts: BTreeMap<(RunId, String), ArtifactRow>,
     questions: BTreeMap<(RunId, QuestionId), QuestionRow>,
     landings: BTreeMap<(RunId, LandingId), LandingRow>,
 }
@@ -64,9 +61,6 @@ impl Rows {
             Row::Usage(row) => {
                 drop(self.usage.insert((row.run.clone(), row.attempt.clone()), row));
             }
-            Row::Artifact(row) => {
-                drop(self.artifacts.insert((row.run.clone(), row.path.clone()), row));
-            }
             Row::Question(row) => {
                 drop(self.questions.insert((row.run.clone(), row.question.clone()), row));
             }
@@ -81,7 +75,6 @@ impl Rows {
         self.tasks.retain(|_, row| &row.run != run);
         self.attempts.retain(|_, row| &row.run != run);
         self.usage.retain(|_, row| &row.run != run);
-        self.artifacts.retain(|_, row| &row.run != run);
         self.questions.retain(|_, row| &row.run != run);
         self.landings.retain(|_, row| &row.run != run);
     }
@@ -170,11 +163,6 @@ impl Reader for MemoryStore {
         Ok(sorted(self.state().rows.usage.values(), |row| &row.run == run, key))
     }
 
-    fn artifacts(&self, run: &RunId) -> Result<Vec<ArtifactRow>, StoreError> {
-        let key = |row: &ArtifactRow| (row.created_at, row.path.clone());
-        Ok(sorted(self.state().rows.artifacts.values(), |row| &row.run == run, key))
-    }
-
     fn questions(&self, run: &RunId) -> Result<Vec<QuestionRow>, StoreError> {
         let key = |row: &QuestionRow| (row.asked_at, row.question.clone());
         Ok(sorted(self.state().rows.questions.values(), |row| &row.run == run, key))
@@ -236,7 +224,6 @@ impl Store for MemoryStore {
             }
             Some(_) => {}
         }
-        let artifacts = self.artifacts(run)?;
         let logs = self.attempts(run)?.into_iter().filter_map(|attempt| attempt.log).collect();
         let mut state = self.state();
         let gone = state.streams.remove(&Stream::Run(run.clone())).unwrap_or_default();
@@ -244,7 +231,7 @@ impl Store for MemoryStore {
             state.events.remove(seq);
         }
         state.rows.forget(run);
-        Ok(Forgotten { events: gone.len() as u64, artifacts, logs })
+        Ok(Forgotten { events: gone.len() as u64, logs })
     }
 
     fn forget_answers(&mut self, lease: &Lease, now: Timestamp) -> Result<u64, StoreError> {

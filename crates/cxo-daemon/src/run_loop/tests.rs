@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{
     CommitId, Effect, Plan, PlanApproval, PlanTask, RedBase, RunOptions, TaskId, TimeLimits,
     TreeId, WorkspaceKind,
@@ -77,9 +75,6 @@ impl Reader for Flaky {
     }
     fn usage(&self, run: &RunId) -> Result<Vec<UsageRow>, StoreError> {
         self.inner.usage(run)
-    }
-    fn artifacts(&self, run: &RunId) -> Result<Vec<ArtifactRow>, StoreError> {
-        self.inner.artifacts(run)
     }
     fn questions(&self, run: &RunId) -> Result<Vec<QuestionRow>, StoreError> {
         self.inner.questions(run)
@@ -278,7 +273,7 @@ fn prepared(effect: &EffectId) -> Command {
     }
 }
 
-/// Everything that waits is one group: one append, and each gets its answer after it.
+/// [A6.1] Everything that waits is one group: one append, and each gets its answer after it.
 #[test]
 fn what_waits_is_stored_by_one_append() {
     let mut world = World::new();
@@ -380,7 +375,7 @@ fn a_run_with_an_unreadable_event_is_refused_by_name() {
     }
 }
 
-/// [G25] More than the queue takes is refused at once, by name and with what to do.
+/// [G25] [A6.1] More than the queue takes is refused at once, by name and with what to do.
 #[test]
 fn one_too_many_is_told_to_come_again() {
     let mut world = World::new();

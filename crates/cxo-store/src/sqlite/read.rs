@@ -5,9 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -97,10 +95,6 @@ impl<T: Connected> Reader for T {
     }
 
     fn usage(&self, run: &RunId) -> Result<Vec<UsageRow>, StoreError> {
-        self.reading().of_run(run)
-    }
-
-    fn artifacts(&self, run: &RunId) -> Result<Vec<ArtifactRow>, StoreError> {
         self.reading().of_run(run)
     }
 

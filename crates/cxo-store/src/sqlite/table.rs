@@ -4,9 +4,7 @@
 
 use std::sync::LazyLock;
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{AttemptId, CommitId, LandingId, QuestionId, RunId, TaskId, Timestamp, TreeId};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
@@ -149,9 +147,6 @@ table!(UsageRow, "usage", order "attempt", [
     attempt, run, task, agent, model, input_tokens, cached_input_tokens, output_tokens,
     reasoning_tokens, counted_at,
 ]);
-table!(ArtifactRow, "artifacts", order "created_at, path", [
-    run, task, attempt, kind, path, digest, bytes, created_at,
-]);
 table!(QuestionRow, "questions", order "asked_at, question", [
     question, run, task, state, text, choices, asked_at, ended_at, answer,
 ]);
@@ -161,12 +156,11 @@ table!(LandingRow, "landings", order "queued_at, landing", [
 ]);
 
 /// The tables of the projections; all of them have a column `run`.
-pub(crate) const PROJECTIONS: [&str; 7] = [
+pub(crate) const PROJECTIONS: [&str; 6] = [
     RunRow::NAME,
     TaskRow::NAME,
     AttemptRow::NAME,
     UsageRow::NAME,
-    ArtifactRow::NAME,
     QuestionRow::NAME,
     LandingRow::NAME,
 ];
@@ -184,7 +178,6 @@ pub(crate) fn upsert_of(row: &Row) -> Result<Upsert<'_>, StoreError> {
         Row::Task(row) => of(row),
         Row::Attempt(row) => of(row),
         Row::Usage(row) => of(row),
-        Row::Artifact(row) => of(row),
         Row::Question(row) => of(row),
         Row::Landing(row) => of(row),
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cxo_protocol::rows::{ArtifactRow, AttemptRow, Row, RunRow};
+use cxo_protocol::rows::{AttemptRow, Row, RunRow};
 use cxo_protocol::{RunId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
 
@@ -231,7 +231,6 @@ impl Writing<'_> {
             }
             Some(_) => {}
         }
-        let artifacts: Vec<ArtifactRow> = reading.rows("run = ?1", key)?;
         let attempts: Vec<AttemptRow> = reading.rows("run = ?1", key)?;
         for table in PROJECTIONS {
             self.execute(&format!("DELETE FROM {table} WHERE run = ?1"), key)?;
@@ -239,7 +238,7 @@ impl Writing<'_> {
         self.execute("DELETE FROM streams WHERE run = ?1", key)?;
         let events = self.execute("DELETE FROM events WHERE run = ?1", key)?;
         let logs = attempts.into_iter().filter_map(|attempt| attempt.log).collect();
-        Ok(Forgotten { events, artifacts, logs })
+        Ok(Forgotten { events, logs })
     }
 }
 

@@ -1,7 +1,7 @@
 //! [D7] The page for people is true: its queries run while the store is open, and it names every
 //! column.
 
-use cxo_store::{Seq, SqliteStore, Store};
+use cxo_store::{NewEvent, Seq, SqliteStore, Store};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::make::*;
@@ -18,7 +18,8 @@ fn the_queries_of_the_page_run_beside_the_store() {
     let path = dir.path().join("state.db");
     let mut store = SqliteStore::open(&path).unwrap();
     let lease = store.acquire_lease("test", NOW).unwrap();
-    let mut group = events(vec![event("r7k2", "{\"type\":\"task_started\",\"task\":\"t1\"}")]);
+    let planned = event("r7k2", "{\"type\":\"plan.proposed\",\"task\":\"t1\"}");
+    let mut group = events(vec![NewEvent { kind: "plan.proposed".into(), ..planned }]);
     group.rows = every_row("r7k2", None);
     store.append(&lease, Seq(0), &group).unwrap();
     let shell = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();

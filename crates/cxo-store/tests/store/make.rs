@@ -1,8 +1,6 @@
 //! Short ways to make events, rows and answers for the tests.
 
-use cxo_protocol::rows::{
-    ArtifactRow, AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
-};
+use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{AttemptId, CommitId, LandingId, QuestionId, RunId, TaskId, Timestamp, TreeId};
 use cxo_store::{Answer, Batch, NewEvent, Stream};
 
@@ -114,19 +112,6 @@ pub(crate) fn usage_row(run: &str, task: &str, number: u64) -> UsageRow {
     }
 }
 
-pub(crate) fn artifact_row(run: &str, path: &str) -> ArtifactRow {
-    ArtifactRow {
-        run: run_id(run),
-        task: None,
-        attempt: None,
-        kind: "plan".into(),
-        path: path.into(),
-        digest: "cd".repeat(32),
-        bytes: 12,
-        created_at: NOW,
-    }
-}
-
 pub(crate) fn question_row(run: &str, number: u64) -> QuestionRow {
     QuestionRow {
         question: QuestionId::new(&format!("{run}.t1.q{number}")).unwrap(),
@@ -165,7 +150,6 @@ pub(crate) fn every_row(run: &str, ended_at: Option<u64>) -> Vec<Row> {
         Row::Run(run_row(run, NOW.0, ended_at)),
         Row::Attempt(attempt_row(run, "t1", 1)),
         Row::Usage(usage_row(run, "t1", 1)),
-        Row::Artifact(artifact_row(run, "jobs/plan.json")),
         Row::Question(question_row(run, 1)),
         Row::Landing(landing_row(run, 1)),
     ]

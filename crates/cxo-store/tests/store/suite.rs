@@ -146,7 +146,6 @@ pub(crate) fn rows_come_back(store: &mut dyn Store) {
     assert_eq!(store.tasks(&r1).unwrap(), [task_row("r1", "t1", 0)]);
     assert_eq!(store.attempts(&r1).unwrap(), [attempt_row("r1", "t1", 1)]);
     assert_eq!(store.usage(&r1).unwrap(), [usage_row("r1", "t1", 1)]);
-    assert_eq!(store.artifacts(&r1).unwrap(), [artifact_row("r1", "jobs/plan.json")]);
     assert_eq!(store.questions(&r1).unwrap(), [question_row("r1", 1)]);
     assert_eq!(store.landings(&r1).unwrap(), [landing_row("r1", 1)]);
     let mut changed = task_row("r1", "t1", 5);
@@ -189,7 +188,6 @@ pub(crate) fn a_run_is_forgotten(store: &mut dyn Store) {
     store.append(&lease, last, &rows(every_row("r1", Some(NOW.0)))).unwrap();
     let forgotten = store.forget(&lease, &run_id("r1")).unwrap();
     assert_eq!(forgotten.events, 2);
-    assert_eq!(forgotten.artifacts, [artifact_row("r1", "jobs/plan.json")]);
     assert_eq!(forgotten.logs, ["jobs/r1/attempts/t1.a1/stdout.log"]);
     assert_eq!(bodies(&whole(store, &Stream::All)), ["2", "3"]);
     assert_eq!(whole(store, &of("r1")), []);
