@@ -172,14 +172,22 @@ pub(crate) fn expected(run: &RunView) -> Vec<(String, String)> {
                 let task = run.tasks.iter().find(|task| task.id == *id);
                 let question = task.and_then(|task| task.question.as_ref());
                 let text = question.map_or_else(|| "answer".to_owned(), |asked| plain(&asked.text));
-                (
-                    format!("{id}: {text} (yes, or no)"),
-                    format!("cxo task reply {}/{id} yes", run.id),
-                )
+                let command =
+                    task.map_or_else(|| format!("cxo status {}", run.id), |t| yes(run, t));
+                (format!("{id}: {text} (yes, or no)"), command)
             });
             asked.collect()
         }
         None => Vec::new(),
+    }
+}
+
+/// The command that answers a task's question with yes: to what was shown, and to nothing else.
+pub(crate) fn yes(run: &RunView, task: &TaskView) -> String {
+    let command = format!("cxo task reply {}/{} yes", run.id, task.id);
+    match task.question.as_ref().and_then(|question| question.work.as_ref()) {
+        Some(work) => format!("{command} --work {}", work.short()),
+        None => command,
     }
 }
 

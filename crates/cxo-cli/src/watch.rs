@@ -226,7 +226,7 @@ impl Watch<'_, '_> {
         let reread = self.is_stale.then(|| self.read_at + self.read_every());
         let moves = self.mode == Mode::Live
             && self.context.story_look.width >= MIN_WIDTH
-            && matches!(self.asking, Asking::Nothing | Asking::Answer(_) | Asking::Help)
+            && matches!(self.asking, Asking::Nothing | Asking::Answer(..) | Asking::Help)
             && matches!(self.view.state, RunWord::Planning | RunWord::Running | RunWord::Merging);
         let tick = moves.then(|| Instant::now() + TICK);
         let last = self.ended_at.map(|at| at + LAST_EVENTS_WITHIN);

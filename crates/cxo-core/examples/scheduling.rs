@@ -18,8 +18,8 @@ use std::time::Instant;
 use cxo_core::{Change, Command, Repo, Stamped};
 use cxo_protocol::{
     Action, AttemptEnd, ChangeStat, CheckCommand, CommitId, Effect, EffectId, Event, Outcome, Plan,
-    PlanApproval, PlanTask, Published, Receipt, RedBase, RunId, RunOptions, TaskId, TimeLimits,
-    Timestamp, TreeId, Usage, Verdict, Work, WorkspaceKind,
+    PlanApproval, PlanTask, Published, Receipt, RedBase, RunId, RunOptions, RunsLater, TaskId,
+    TimeLimits, Timestamp, TreeId, Usage, Verdict, Work, WorkspaceKind,
 };
 
 /// Tasks side by side in a layer; each needs three of the layer before.
@@ -113,7 +113,7 @@ impl World {
             }
             Action::Merge(_) => {
                 let (commit, tree) = self.commit();
-                Outcome::Merged { commit, tree }
+                Outcome::Merged { commit, tree, runs_later: RunsLater::default() }
             }
             Action::Verify { tree, checks, .. } => {
                 Outcome::Checked { receipts: passed(tree, checks) }

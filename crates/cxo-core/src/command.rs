@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cxo_protocol::{Answer, EffectId, Outcome, Plan, QuestionId, RunId, RunOptions, TaskId};
+use cxo_protocol::{
+    Answer, CommitId, EffectId, Outcome, Plan, QuestionId, RunId, RunOptions, TaskId,
+};
 
 use crate::plan::PlanFault;
 use crate::shared::{SharedCommand, SharedRejected, Submission};
@@ -74,6 +76,8 @@ pub enum Command {
         task: TaskId,
         /// The question, where it was named.
         question: Option<QuestionId>,
+        /// The work that a yes is to.
+        work: Option<CommitId>,
         /// The answer.
         answer: Answer,
     },
@@ -227,6 +231,16 @@ pub enum Rejected {
         is: &'static str,
         /// Why it does not fit.
         why: &'static str,
+    },
+    /// A yes to a work has to name the work that the question is about.
+    #[error("the question of task {task} of run {run} is about the work {work}")]
+    OtherWork {
+        /// The run.
+        run: RunId,
+        /// The task.
+        task: TaskId,
+        /// The work.
+        work: CommitId,
     },
     /// The question is not open.
     #[error("task {task} of run {run} has no open question{}", named(question.as_ref()))]

@@ -2,12 +2,12 @@
 //! commit whose exact tree passed the checks, and only from where the merge was made.
 
 use cxo_protocol::{
-    Action, CommitId, Conflict, ConflictedFile, EffectId, LandingId, Merge, TreeId, Work,
+    Action, CommitId, Conflict, ConflictedFile, EffectId, LandingId, Merge, RunsLater, TreeId, Work,
 };
 
 use crate::claim::Claim;
 use crate::run::Run;
-use crate::task::Task;
+use crate::task::{Task, TaskState};
 
 /// One try at landing one work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Step {
         commit: CommitId,
         /// Its tree.
         tree: TreeId,
+        /// What the work brings into it that something executes later.
+        runs_later: RunsLater,
     },
     /// The target is being moved.
     Advancing {
@@ -82,7 +84,7 @@ impl Landing {
                 };
                 task.attempt_action(claim.as_ref()?, Some(conflict))
             }
-            Step::Verifying { commit, tree } => Action::Verify {
+            Step::Verifying { commit, tree, runs_later: _ } => Action::Verify {
                 landing: self.id.clone(),
                 task: task.spec.id.clone(),
                 commit: commit.clone(),
@@ -96,5 +98,28 @@ impl Landing {
                 to: commit.clone(),
             },
         })
+    }
+
+    /// The same landing one step further.
+    pub(crate) fn at(&self, step: Step) -> TaskState {
+        TaskState::Landing(Box::new(Self { step, ..self.clone() }))
+    }
+
+    /// The landing with the resolver that it asked for.
+    pub(crate) fn with_resolver(&self, resolver: Claim) -> TaskState {
+        let mut landing = self.clone();
+        if let Step::Resolving { claim, .. } = &mut landing.step {
+            *claim = Some(resolver);
+        }
+        TaskState::Landing(Box::new(landing))
+    }
+
+    /// The landing once its resolver has ended; the next event says what comes of it.
+    pub(crate) fn without_resolver(&self) -> Option<TaskState> {
+        let mut landing = self.clone();
+        let Step::Resolving { claim, failed, .. } = &mut landing.step else { return None };
+        *claim = None;
+        *failed += 1;
+        Some(TaskState::Landing(Box::new(landing)))
     }
 }

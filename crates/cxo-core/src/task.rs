@@ -5,8 +5,9 @@ mod stage;
 use std::sync::Arc;
 
 use cxo_protocol::{
-    Action, AttemptEnd, CommitId, Conflict, EffectId, Event, Feedback, Kept, LandingEnd, PlanTask,
-    Receipt, Role, RunAttempt, Start, TaskFailure, TaskId, Timestamp, Unchanged, Usage, Work,
+    Action, Answer, AttemptEnd, CommitId, Conflict, EffectId, Event, Feedback, Kept, LandingEnd,
+    PlanTask, Receipt, Role, RunAttempt, RunsLater, Start, TaskFailure, TaskId, Timestamp, Topic,
+    Unchanged, Usage, Work,
 };
 
 use crate::claim::{Claim, ClaimedThread};
@@ -145,6 +146,10 @@ pub struct Task {
     pub receipts: Vec<Receipt>,
     /// How much of each side of a conflict was kept.
     pub kept: Vec<Kept>,
+    /// What the newest landing brings that something executes later.
+    pub runs_later: RunsLater,
+    /// The work that a person let land although something executes its files later.
+    pub approved: Option<CommitId>,
 }
 
 impl Task {
@@ -168,6 +173,8 @@ impl Task {
             work: None,
             receipts: Vec::new(),
             kept: Vec::new(),
+            runs_later: RunsLater::default(),
+            approved: None,
         }
     }
 
@@ -288,8 +295,9 @@ impl Task {
                     step: Step::Merging,
                 })))
             }
-            Event::LandingMerged { commit, tree, .. } => {
-                let step = Step::Verifying { commit: commit.clone(), tree: tree.clone() };
+            Event::LandingMerged { commit, tree, runs_later, .. } => {
+                let (commit, tree) = (commit.clone(), tree.clone());
+                let step = Step::Verifying { commit, tree, runs_later: runs_later.clone() };
                 self.landing_at(step)
             }
             Event::LandingConflicted { commit, files, .. } => self.landing_at(Step::Resolving {
@@ -326,6 +334,12 @@ impl Task {
         }
     }
 
+    /// Whether a work may land with what something executes later: only if a person said yes to
+    /// exactly this work.
+    pub(crate) fn lets_land(&self, work: &Work, runs_later: &RunsLater) -> bool {
+        runs_later.is_empty() || self.approved.as_ref() == Some(&work.commit)
+    }
+
     fn landing_at(&self, step: Step) -> Option<TaskState> {
         Some(self.state.landing()?.at(step))
     }
@@ -335,8 +349,9 @@ impl Task {
     }
 
     fn landing_checked(&self, receipts: &[Receipt]) -> Option<TaskState> {
-        let Step::Verifying { commit, .. } = &self.state.landing()?.step else { return None };
-        if receipts.iter().all(Receipt::passed) {
+        let landing = self.state.landing()?;
+        let Step::Verifying { commit, runs_later, .. } = &landing.step else { return None };
+        if receipts.iter().all(Receipt::passed) && self.lets_land(&landing.work, runs_later) {
             self.landing_at(Step::Advancing { commit: commit.clone() })
         } else {
             None
@@ -385,11 +400,13 @@ impl Task {
             }
             Event::TaskQueued { work, .. } => self.work = Some(work.clone()),
             Event::QuestionAsked { .. } => self.counts.questions += 1,
-            Event::QuestionAnswered { .. } => self.count_anew(),
+            Event::QuestionAnswered { answer, .. } => self.note_answer(*answer),
             Event::LandingStarted { .. } => {
                 self.counts.landings += 1;
                 self.receipts.clear();
+                self.runs_later = RunsLater::default();
             }
+            Event::LandingMerged { runs_later, .. } => self.runs_later.clone_from(runs_later),
             Event::LandingChecked { receipts, .. } => self.receipts.clone_from(receipts),
             Event::LandingEnded { end, .. } => match end {
                 LandingEnd::Resolved { kept } => {
@@ -402,12 +419,22 @@ impl Task {
                 LandingEnd::Moved => self.counts.moves += 1,
                 LandingEnd::Red
                 | LandingEnd::Conflict { .. }
+                | LandingEnd::Held
                 | LandingEnd::Empty
                 | LandingEnd::Cancelled
                 | LandingEnd::Broken { .. } => {}
             },
             _ => {}
         }
+    }
+
+    fn note_answer(&mut self, answer: Answer) {
+        if let TaskState::NeedsYou(question) = &self.state
+            && let (Topic::RunsLater { work, .. }, Answer::Yes) = (&question.topic, answer)
+        {
+            self.approved = Some(work.commit.clone());
+        }
+        self.count_anew();
     }
 
     /// A person has looked at the task: what is bounded until then is counted from the beginning.
@@ -464,28 +491,5 @@ impl Task {
             | AttemptEnd::Failed { work: None, .. }
             | AttemptEnd::Cancelled => {}
         }
-    }
-}
-
-impl Landing {
-    fn at(&self, step: Step) -> TaskState {
-        TaskState::Landing(Box::new(Self { step, ..self.clone() }))
-    }
-
-    fn with_resolver(&self, resolver: Claim) -> TaskState {
-        let mut landing = self.clone();
-        if let Step::Resolving { claim, .. } = &mut landing.step {
-            *claim = Some(resolver);
-        }
-        TaskState::Landing(Box::new(landing))
-    }
-
-    /// The landing once its resolver has ended; the next event says what comes of it.
-    fn without_resolver(&self) -> Option<TaskState> {
-        let mut landing = self.clone();
-        let Step::Resolving { claim, failed, .. } = &mut landing.step else { return None };
-        *claim = None;
-        *failed += 1;
-        Some(TaskState::Landing(Box::new(landing)))
     }
 }

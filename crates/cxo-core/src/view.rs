@@ -96,6 +96,7 @@ impl Run {
             },
             receipts: task.receipts.clone(),
             kept: task.kept.clone(),
+            runs_later: task.runs_later.clone(),
             question: if let TaskState::NeedsYou(question) = &task.state {
                 Some(question_view(question))
             } else {
@@ -257,7 +258,7 @@ pub fn failure_words(failure: &TaskFailure) -> String {
         TaskFailure::Conflict { files, why } => {
             format!("conflict in {} not resolved: {why}", files.join(", "))
         }
-        TaskFailure::Refused => "the resolution was refused".to_owned(),
+        TaskFailure::Refused => "a person said no to the work".to_owned(),
         TaskFailure::Broken { message } => message.clone(),
     }
 }
@@ -282,6 +283,9 @@ fn asks(question: &Question) -> String {
             let files: Vec<String> = kept.iter().map(kept_words).collect();
             format!("the resolution drops lines: {}", files.join("; "))
         }
+        Topic::RunsLater { files, .. } => {
+            format!("the work brings what something executes later: {files}")
+        }
         Topic::SignIn { agent, message } => format!("{agent} is not signed in: {message}"),
     }
 }
@@ -298,6 +302,9 @@ fn question_view(question: &Question) -> QuestionView {
         Topic::DroppedLines { .. } => {
             format!("{}. Take it (yes), or fail the task (no)?", asks(question))
         }
+        Topic::RunsLater { .. } => {
+            format!("{}. Land it (yes), or fail the task (no)?", asks(question))
+        }
         Topic::SignIn { agent, .. } => {
             format!(
                 "{}. Sign {agent} in, then try again (yes), or fail the task (no)?",
@@ -305,5 +312,10 @@ fn question_view(question: &Question) -> QuestionView {
             )
         }
     };
-    QuestionView { id: question.id.clone(), text, asked_at: question.asked_at }
+    QuestionView {
+        id: question.id.clone(),
+        text,
+        work: question.topic.work().map(|work| work.commit.clone()),
+        asked_at: question.asked_at,
+    }
 }

@@ -193,6 +193,10 @@ impl Run {
             let green = receipts.len() == checks.len()
                 && receipts.iter().zip(&checks).all(|(r, c)| r.passed() && r.command == c.line());
             expect(green, "the target moves only to a tree that passed every check", place());
+            let task = self.at(index);
+            let agreed =
+                task.runs_later.is_empty() || task.approved.as_ref() == Some(&landing.work.commit);
+            expect(agreed, "what runs later lands only by a yes to exactly that work", place());
         }
     }
 

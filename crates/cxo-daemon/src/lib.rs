@@ -28,6 +28,7 @@ mod prompts;
 mod published;
 mod remembered;
 mod run_loop;
+mod runs_later;
 mod serve;
 mod slots;
 mod subscription;

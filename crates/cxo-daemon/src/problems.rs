@@ -91,6 +91,11 @@ pub(crate) fn of_rejected(rejected: &Rejected) -> Problem {
         Rejected::TaskState { run, task, .. } => Problem::new(Code::WrongState, said)
             .keeping(NOTHING)
             .try_next(format!("cxo task show {run}/{task}")),
+        Rejected::OtherWork { run, task, work } => Problem::new(Code::NeedsApproval, said)
+            .because("a yes is to one work and names it, so that nobody says yes to another")
+            .keeping("the question stays open; nothing was landed")
+            .try_next(format!("cxo diff {run}/{task}"))
+            .try_next(format!("cxo task reply {run}/{task} yes --work {}", work.short())),
         Rejected::NoQuestion { run, .. } => Problem::new(Code::NoQuestion, said)
             .keeping(NOTHING)
             .try_next(format!("cxo task list {run}")),

@@ -329,6 +329,7 @@ fn advance_row(row: &mut LandingRow, event: &Event, at: Timestamp) {
             row.error = match end {
                 LandingEnd::Red => Some("the checks failed".to_owned()),
                 LandingEnd::Resolved { .. } | LandingEnd::Empty | LandingEnd::Cancelled => None,
+                LandingEnd::Held => Some("a person is asked first".to_owned()),
                 LandingEnd::Conflict { why } => Some(why.clone()),
                 LandingEnd::Moved => Some("the target had moved".to_owned()),
                 LandingEnd::Broken { message } => Some(message.clone()),

@@ -140,6 +140,7 @@ fn of_run(stamped: &Stamped, shared: &Shared) -> Vec<News> {
 pub(crate) fn question_words(topic: &Topic) -> &'static str {
     match topic {
         Topic::DroppedLines { .. } => "the resolution drops lines: take it?",
+        Topic::RunsLater { .. } => "the work brings what something executes later: land it?",
         Topic::SignIn { .. } => "the agent is not signed in: try again?",
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentFailure, AttemptEnd, AttemptId, CheckCommand, CommitId, ConflictedFile, EffectId,
-    Feedback, Kept, LandingId, PlanTask, Published, Receipt, Role, RunId, RunOptions, TaskId,
-    TreeId, Usage, Work,
+    Feedback, Kept, LandingId, PlanTask, Published, Receipt, Role, RunId, RunOptions, RunsLater,
+    TaskId, TreeId, Usage, Work,
 };
 
 /// Something to be done in the world for one run.
@@ -202,6 +202,8 @@ pub enum Outcome {
         commit: CommitId,
         /// Its tree.
         tree: TreeId,
+        /// What the work brings into it that something executes later.
+        runs_later: RunsLater,
     },
     /// Of `Merge`: the target already holds all of the work.
     AlreadyThere,

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AddedEdge, AgentFailure, AttemptId, CommitId, ConflictedFile, Feedback, LandingId, Plan,
-    QuestionId, Receipt, Role, RunId, RunOptions, TaskFailure, TaskId, Timestamp, TreeId, Usage,
-    Work,
+    QuestionId, Receipt, Role, RunId, RunOptions, RunsLater, TaskFailure, TaskId, Timestamp,
+    TreeId, Usage, Work,
 };
 
 pub use endings::{
@@ -235,6 +235,9 @@ pub enum Event {
         commit: CommitId,
         /// Its tree: what the checks run on.
         tree: TreeId,
+        /// What the work brings into it that something executes later.
+        #[serde(default, skip_serializing_if = "RunsLater::is_empty")]
+        runs_later: RunsLater,
     },
     /// The work and the target disagree; a resolver is asked.
     #[serde(rename = "landing.conflicted")]

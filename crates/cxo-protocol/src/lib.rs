@@ -5,6 +5,7 @@
 //! I/O (the client and the reader of key files behind features excepted), holds no logic that decides anything,
 //! and knows none of the other crates.
 
+
 pub mod address;
 pub mod agent;
 pub mod check;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod problem;
 pub mod report;
 pub mod rows;
+pub mod runs_later;
 pub mod shared;
 pub mod time;
 pub mod topic;
@@ -54,6 +56,7 @@ pub use object::{CommitId, TreeId};
 pub use options::{PlanApproval, RedBase, RunOptions, TimeLimits, WorkspaceKind};
 pub use plan::{AddedEdge, Plan, PlanTask};
 pub use problem::{Code, Exit, Problem};
+pub use runs_later::{LaterFile, RunBy, RunsLater};
 pub use shared::{Principal, SharedEvent};
 pub use time::Timestamp;
 pub use tree_path::{Case, InvalidPath, PathKey, TreePath};

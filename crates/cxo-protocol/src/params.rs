@@ -181,6 +181,10 @@ pub struct TaskAnswer {
     pub task: String,
     /// The answer.
     pub answer: Answer,
+    /// The work that a yes is to. Has to be named where the question has one, so that nobody says
+    /// yes to what they did not see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<CommitId>,
 }
 
 /// A change.

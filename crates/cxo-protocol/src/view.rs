@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AddedEdge, AttemptId, ChangeStat, CommitId, Kept, Published, QuestionId, Receipt, RunId,
-    TaskId, Timestamp, Usage,
+    RunsLater, TaskId, Timestamp, Usage,
 };
 
 /// The version of [`StatusDocument`].
@@ -257,6 +257,9 @@ pub struct TaskView {
     pub receipts: Vec<Receipt>,
     /// How much of each side of a conflict was kept.
     pub kept: Vec<Kept>,
+    /// What its newest landing brings that something executes later.
+    #[serde(default, skip_serializing_if = "RunsLater::is_empty")]
+    pub runs_later: RunsLater,
     /// The open question.
     pub question: Option<QuestionView>,
     /// Lines that show why it failed or is tried again.
@@ -273,6 +276,9 @@ pub struct QuestionView {
     pub id: QuestionId,
     /// What is asked, with what a yes and a no lead to.
     pub text: String,
+    /// The work that a yes is to; it has to name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<CommitId>,
     /// When it was asked.
     pub asked_at: Timestamp,
 }

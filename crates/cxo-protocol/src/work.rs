@@ -109,7 +109,7 @@ pub enum TaskFailure {
         /// What went wrong.
         why: String,
     },
-    /// A resolution that drops lines was not wanted by the person who was asked.
+    /// The person who was asked said no to the work.
     Refused,
     /// The orchestrator itself could not do its part (no space, a broken repository …).
     Broken {

@@ -80,7 +80,7 @@ export type AgentsOnStop =
 
 /** What a person answered. */
 export type Answer =
-  /** Go on: take the resolution, or try again. */
+  /** Go on: take the work, or try again. */
   | "yes"
   /** Do not: the task fails. */
   | "no";
@@ -321,6 +321,14 @@ export interface Kept {
 }
 
 export type LandingId = string;
+
+/** A file that something executes later. */
+export interface LaterFile {
+  /** What executes it. */
+  by: RunBy;
+  /** Relative to the repository's root, sanitised. */
+  path: string;
+}
 
 /** See `lock.acquire`. */
 export interface LockAcquire {
@@ -602,6 +610,8 @@ export interface QuestionView {
   id: QuestionId;
   /** What is asked, with what a yes and a no lead to. */
   text: string;
+  /** The work that a yes is to; it has to name it. */
+  work?: CommitId | null;
 }
 
 /** What one check said about one tree. */
@@ -669,6 +679,25 @@ export interface ResumeRun {
   /** The hash of the commands that the person approves, or `any`. */
   trust?: string | null;
 }
+
+/** What executes a file later. */
+export type RunBy =
+  /** A service that builds and tests what is pushed. */
+  | "ci"
+  /** The shell of whoever enters the directory. */
+  | "shell"
+  /** The editor of whoever opens the directory. */
+  | "editor"
+  /** Git: drivers, submodules, hooks. */
+  | "git"
+  /** A package manager, when it installs. */
+  | "package_manager"
+  /** A build tool, whatever it builds. */
+  | "build_tool"
+  /** An agent, which takes it for its instructions or its settings. */
+  | "agent"
+  /** This program: the checks, set-up commands and agents of the repository. */
+  | "orchestrator";
 
 export type RunId = string;
 
@@ -752,6 +781,14 @@ export type RunWord =
   | "failed"
   /** A person cancelled it. */
   | "cancelled";
+
+/** The files of a work that something executes later. Empty for most works. */
+export interface RunsLater {
+  /** The first `MAX_NAMED` of them, in the order of their names. */
+  files: LaterFile[];
+  /** How many there are beyond those. */
+  more?: number;
+}
 
 /** How the server is. */
 export interface ServerStatus {
@@ -869,6 +906,11 @@ export interface TaskAnswer {
   run: string;
   /** The task. */
   task: string;
+  /**
+   * The work that a yes is to. Has to be named where the question has one, so that nobody says yes to
+   * what they did not see.
+   */
+  work?: CommitId | null;
 }
 
 /** See `task.cancel`. */
@@ -985,6 +1027,8 @@ export interface TaskView {
   question?: QuestionView | null;
   /** Receipts of its newest landing. */
   receipts: Receipt[];
+  /** What its newest landing brings that something executes later. */
+  runs_later?: RunsLater;
   /** Since when it is in this state. */
   since: Timestamp;
   /** When its first attempt started. */

@@ -153,6 +153,7 @@ fn landing_ended(end: &LandingEnd) -> Option<Said> {
         }
         LandingEnd::Conflict { why } => warn("conflict", why.clone()),
         LandingEnd::Red
+        | LandingEnd::Held
         | LandingEnd::Empty
         | LandingEnd::Moved
         | LandingEnd::Cancelled
@@ -201,6 +202,7 @@ fn asks(topic: &Topic) -> String {
             let lines: Vec<String> = kept.iter().map(super::summary::kept).collect();
             format!("take a resolution that drops lines? {}", lines.join("; "))
         }
+        Topic::RunsLater { files, .. } => format!("land what runs later? {files}"),
         Topic::SignIn { agent, .. } => format!("{agent} is not signed in"),
     }
 }
@@ -214,7 +216,7 @@ fn failed(failure: &TaskFailure) -> String {
         },
         TaskFailure::Markers { files } => format!("conflict markers in {}", files.join(" ")),
         TaskFailure::Conflict { files, why } => format!("conflict in {}: {why}", files.join(" ")),
-        TaskFailure::Refused => "the resolution was refused".to_owned(),
+        TaskFailure::Refused => "a person said no to the work".to_owned(),
         TaskFailure::Broken { message } => message.clone(),
     }
 }

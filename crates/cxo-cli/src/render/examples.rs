@@ -3,7 +3,7 @@
 use cxo_protocol::view::{Awaits, QuestionView, RunView, RunWord, TaskView, TaskWord};
 use cxo_protocol::{
     AddedEdge, AttemptId, ChangeStat, CommitId, Kept, Plan, PlanTask, Published, QuestionId,
-    Receipt, RunId, TaskId, Timestamp, TreeId, Usage, Verdict,
+    Receipt, RunId, RunsLater, TaskId, Timestamp, TreeId, Usage, Verdict,
 };
 
 use super::{Colour, Look};
@@ -70,6 +70,7 @@ pub(crate) fn task(id: &str, title: &str, needs: &[&str]) -> TaskView {
         commit: None,
         receipts: Vec::new(),
         kept: Vec::new(),
+        runs_later: RunsLater::default(),
         question: None,
         failing_lines: Vec::new(),
         activity: None,
@@ -131,6 +132,7 @@ pub(crate) fn running() -> RunView {
     asking.question = Some(QuestionView {
         id: QuestionId::of(&run_id(), &task_id("t7"), 1),
         text: "Take a resolution that drops 1 of 9 lines of docs/api.md?".to_owned(),
+        work: Some(commit('e')),
         asked_at: after(120),
     });
     run.awaits = Some(Awaits::Answers { tasks: vec![task_id("t7")] });

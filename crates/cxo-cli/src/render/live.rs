@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use cxo_protocol::view::{RunView, RunWord, TaskView, TaskWord};
 use cxo_protocol::wire::Activity;
-use cxo_protocol::{TaskId, Timestamp};
+use cxo_protocol::{CommitId, TaskId, Timestamp};
 
 use super::{Look, Tint};
 use crate::text::{at, cell, clock, columns, fit, plain, tokens};
@@ -28,8 +28,8 @@ pub(crate) enum Asking {
     Trust,
     /// Whether the plan may start.
     Plan,
-    /// A task's question.
-    Answer(TaskId),
+    /// A task's question, and the work that it is about.
+    Answer(TaskId, Option<CommitId>),
     /// Nothing; the keys are explained.
     Help,
 }
@@ -57,7 +57,7 @@ pub(crate) fn frame(scene: &Scene<'_>, look: &Look) -> Vec<String> {
             let question = format!("Start with {} agents?", scene.run.jobs);
             return vec![prompt(&question, "[Y]es  [e]dit plan  [g]raph  [n]o", look)];
         }
-        Asking::Nothing | Asking::Answer(_) | Asking::Help => {}
+        Asking::Nothing | Asking::Answer(..) | Asking::Help => {}
     }
     if look.width < MIN_WIDTH || scene.run.state.is_ended() {
         return Vec::new();
@@ -183,7 +183,7 @@ fn doing(scene: &Scene<'_>, task: &TaskView, look: &Look) -> String {
 
 fn foot(scene: &Scene<'_>, look: &Look) -> String {
     let said = match scene.asking {
-        Asking::Answer(task) => format!(" {task}: [y]es  [n]o  any other key: later"),
+        Asking::Answer(task, _) => format!(" {task}: [y]es  [n]o  any other key: later"),
         Asking::Help => {
             " r answer a question · d what landed so far · t logs · p status · q leave".to_owned()
         }

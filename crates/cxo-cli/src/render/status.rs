@@ -56,7 +56,8 @@ pub(crate) fn goal(run: &RunView) -> String {
 
 fn expected(run: &RunView, look: &Look, text: &mut String) {
     for (what, command) in super::expected(run) {
-        let _ = writeln!(text, "  {} {}", look.paint(Tint::Warn, "?"), fit(&what, look.width - 4));
+        // Whole: what somebody says yes to must not hide behind the edge of a screen.
+        let _ = writeln!(text, "  {} {what}", look.paint(Tint::Warn, "?"));
         let _ = writeln!(text, "    {command}");
     }
 }
@@ -97,6 +98,9 @@ pub(crate) fn tasks(run: &RunView, look: &Look, now: Timestamp) -> String {
             look.paint(super::tint_of(task.state), &state),
             format!("{front}{}", fit(&now_of(run, task, look, now), free)).trim_end()
         );
+        if task.state.is_terminal() && !task.runs_later.is_empty() {
+            let _ = writeln!(text, "      runs later: {}", plain(&task.runs_later.to_string()));
+        }
     }
     if run.tasks.len() > shown.len() {
         let _ = writeln!(text, "  … and {} more", run.tasks.len() - shown.len());
@@ -156,12 +160,15 @@ pub(crate) fn task(run: &RunView, task: &TaskView, look: &Look, now: Timestamp) 
     for file in &task.kept {
         field("conflict", super::summary::kept(file));
     }
+    if !task.runs_later.is_empty() {
+        field("later", plain(&task.runs_later.to_string()));
+    }
     for line in &task.failing_lines {
         field("failing", fit(&plain(line), look.width.saturating_sub(12)));
     }
     if let Some(question) = &task.question {
         field("asks", plain(&question.text));
-        field("next", format!("cxo task reply {}/{} yes", run.id, task.id));
+        field("next", super::yes(run, task));
     }
     if task.state == cxo_protocol::view::TaskWord::Failed {
         for command in super::remedies(run, task) {

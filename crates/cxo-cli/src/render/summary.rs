@@ -101,7 +101,8 @@ fn failing(text: &mut String, look: &Look, lines: &[String]) {
 
 /// One task; those that were merged without an incident are counted only.
 fn of_task(run: &RunView, task: &TaskView, look: &Look, text: &mut String) {
-    let is_plain = task.state == TaskWord::Merged && task.kept.is_empty();
+    let is_plain =
+        task.state == TaskWord::Merged && task.kept.is_empty() && task.runs_later.is_empty();
     if is_plain {
         return;
     }
@@ -118,6 +119,9 @@ fn of_task(run: &RunView, task: &TaskView, look: &Look, text: &mut String) {
     }
     for file in &task.kept {
         field(text, look, "conflict", &kept(file));
+    }
+    if !task.runs_later.is_empty() {
+        field(text, look, "later", &plain(&task.runs_later.to_string()));
     }
     if task.state == TaskWord::Failed {
         if let Some(work) = &task.work {

@@ -24,6 +24,7 @@ fn both(render: impl Fn(&Look) -> String) -> String {
     format!("{plain}=== with colour\n{}", coloured.replace('\u{1b}', "␛"))
 }
 
+/// [N15]
 #[test]
 fn the_plan_is_a_table_with_its_waves_added_order_and_critical_path() {
     insta::assert_snapshot!(both(|look| plan::table(&planned(), look)));
@@ -85,7 +86,7 @@ fn the_live_lines_show_who_asks_who_works_and_who_waits() {
         show(&planning, Asking::Nothing, &look),
         show(&planned(), Asking::Plan, &look),
         show(&planned(), Asking::Trust, &look),
-        show(&running(), Asking::Answer(task_id("t7")), &look),
+        show(&running(), Asking::Answer(task_id("t7"), None), &look),
         show(&running(), Asking::Help, &look),
     ];
     insta::assert_snapshot!(text.concat());

@@ -5,11 +5,12 @@ use cxo_protocol::client::Client;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::{TaskAnswer, TaskName, TaskRetry};
 use cxo_protocol::view::RunView;
-use cxo_protocol::{Answer, Exit, Problem};
+use cxo_protocol::{Answer, Code, CommitId, Exit, Problem};
 
 use crate::context::{Context, now};
 use crate::names::{LAST, has_task, run_view, task_name};
 use crate::render::status;
+use crate::text::{fit, plain};
 
 /// List, show, retry, skip, cancel tasks; answer their questions
 ///
@@ -72,6 +73,10 @@ enum Verb {
         /// The answer
         #[arg(value_name = "ANSWER")]
         answer: Word,
+        /// The work that a yes is to, or the beginning of its id; needed where the question is
+        /// about a work
+        #[arg(long, value_name = "COMMIT")]
+        work: Option<String>,
         /// Show which task it would be, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -85,10 +90,10 @@ impl Verb {
             Self::Retry { task, dry_run: true, .. } => Some((task, "opened again")),
             Self::Skip { task, dry_run: true } => Some((task, "skipped")),
             Self::Cancel { task, dry_run: true } => Some((task, "cancelled")),
-            Self::Reply { task, dry_run: true, answer: Word::Yes } => {
+            Self::Reply { task, dry_run: true, answer: Word::Yes, .. } => {
                 Some((task, "answered with yes"))
             }
-            Self::Reply { task, dry_run: true, answer: Word::No } => {
+            Self::Reply { task, dry_run: true, answer: Word::No, .. } => {
                 Some((task, "answered with no"))
             }
             Self::List { .. }
@@ -104,7 +109,7 @@ impl Verb {
 /// An answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Word {
-    /// Go on: take the resolution, or try again.
+    /// Go on: take the work, or try again.
     Yes,
     /// Do not: the task fails.
     No,
@@ -144,19 +149,44 @@ impl Task {
             Verb::Cancel { task, dry_run: _ } => {
                 on::<method::RunCancelTask>(context, &mut client, &task)?;
             }
-            Verb::Reply { task, answer, dry_run: _ } => {
+            Verb::Reply { task, answer, work, dry_run: _ } => {
                 let (run, task) = task_name(&task);
+                let work = match work {
+                    Some(named) => Some(asked_work(&mut client, (&run, &task), &named)?),
+                    None => None,
+                };
                 let answer = match answer {
                     Word::Yes => Answer::Yes,
                     Word::No => Answer::No,
                 };
-                let params = TaskAnswer { run, task: task.clone(), answer };
+                let params = TaskAnswer { run, task: task.clone(), answer, work };
                 let view = client.call::<method::RunReplyTask>(&params)?;
                 changed(context, &view, &task)?;
             }
         }
         Ok(Exit::Ok)
     }
+}
+
+/// The fewest digits that name a work.
+const MIN_DIGITS: usize = 7;
+
+/// The work that a task's question is about, if it is the one that was named.
+fn asked_work(
+    client: &mut Client,
+    (run, task): (&str, &str),
+    named: &str,
+) -> Result<CommitId, Problem> {
+    let view = run_view(client, run)?;
+    let asked = has_task(&view, task)?.question.as_ref().and_then(|asked| asked.work.clone());
+    let fits = |work: &CommitId| named.len() >= MIN_DIGITS && work.as_str().starts_with(named);
+    asked.filter(fits).ok_or_else(|| {
+        let shown = plain(&fit(named, 64));
+        Problem::new(Code::NeedsApproval, format!("{task} asks nothing about a work {shown}"))
+            .because("a yes is to one work and names it, so that nobody says yes to another")
+            .keeping("the question stays open; nothing was landed")
+            .try_next(format!("cxo task show {}/{task}", view.id))
+    })
 }
 
 fn on<M>(context: &mut Context<'_>, client: &mut Client, task: &str) -> Result<(), Problem>

@@ -5,7 +5,7 @@ use cxo_protocol::client::Client;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::{Approve, EditPlan, FilesOf, ResumeRun, TaskAnswer};
 use cxo_protocol::view::{Awaits, RunView, TaskWord};
-use cxo_protocol::{Answer, Exit, Problem, TaskId};
+use cxo_protocol::{Answer, CommitId, Exit, Problem, TaskId};
 
 use super::Watch;
 use crate::context::now;
@@ -23,8 +23,8 @@ impl Watch<'_, '_> {
         match self.asking.clone() {
             Asking::Plan => self.plan_key(key),
             Asking::Trust => self.trust_key(key),
-            Asking::Answer(task) => {
-                self.answer_key(key, &task);
+            Asking::Answer(task, work) => {
+                self.answer_key(key, &task, work);
                 Ok(None)
             }
             Asking::Nothing | Asking::Help => Ok(self.free_key(key)),
@@ -64,7 +64,7 @@ impl Watch<'_, '_> {
         Ok(None)
     }
 
-    fn answer_key(&mut self, key: char, task: &TaskId) {
+    fn answer_key(&mut self, key: char, task: &TaskId, work: Option<CommitId>) {
         let answer = match key {
             'y' | 'Y' => Answer::Yes,
             'n' | 'N' => Answer::No,
@@ -73,7 +73,8 @@ impl Watch<'_, '_> {
                 return;
             }
         };
-        let params = TaskAnswer { run: self.view.id.to_string(), task: task.to_string(), answer };
+        let (run, task) = (self.view.id.to_string(), task.to_string());
+        let params = TaskAnswer { run, task, answer, work };
         let done = self.calls.call::<method::RunReplyTask>(&params).map_err(Problem::from);
         self.asking = Asking::Nothing;
         self.now_shows(done);
@@ -110,7 +111,7 @@ impl Watch<'_, '_> {
         match asking.map(|task| (task.id.clone(), task.question.clone())) {
             Some((id, Some(question))) => {
                 self.say(&format!("? {id} asks: {}", crate::text::plain(&question.text)));
-                self.asking = Asking::Answer(id);
+                self.asking = Asking::Answer(id, question.work);
             }
             Some((_, None)) | None => self.say("no task asks anything"),
         }

@@ -56,7 +56,7 @@ impl Watch<'_, '_> {
 
     /// A question that was answered elsewhere is no question any more.
     fn asking_ends(&mut self) {
-        if matches!(self.asking, Asking::Plan | Asking::Trust | Asking::Answer(_)) {
+        if matches!(self.asking, Asking::Plan | Asking::Trust | Asking::Answer(..)) {
             self.asking = Asking::Nothing;
         }
         self.asked = None;

@@ -38,7 +38,7 @@ fn kept(run: &RunSeen) -> Vec<&serde_json::Value> {
     run.tasks().iter().flat_map(|task| task["kept"].as_array().unwrap()).collect()
 }
 
-/// A neutral resolver keeps both, and that is counted. [D9]
+/// [N14] A neutral resolver keeps both, and that is counted. [D9]
 #[test]
 fn a_conflict_is_resolved_without_losing_a_line() {
     let world = world("top\nleft 1\nleft 2\nright 1\nright 2\nbottom\n");
@@ -55,7 +55,8 @@ fn a_conflict_is_resolved_without_losing_a_line() {
     world.check(&run);
 }
 
-/// A resolution that drops lines needs a person: exit 3, the rest landed; a yes takes it.
+/// [D9] [G10] [N14] A resolution that drops lines needs a person: exit 3, the rest landed; a yes
+/// takes it.
 #[test]
 fn a_resolution_that_drops_lines_waits_for_a_yes() {
     let world = world("top\nleft 1\nleft 2\nright 1\nbottom\n");
@@ -65,7 +66,9 @@ fn a_resolution_that_drops_lines_waits_for_a_yes() {
     assert_eq!((run.ids("merged").len(), run.ids("needs_you").len()), (1, 1));
     let asked = run.ids("needs_you").remove(0);
     assert!(run.task(&asked)["question"]["text"].as_str().unwrap().contains("list.txt"));
-    assert_eq!(world.cxo(&["task", "reply", &asked, "yes"]).code, 0);
+    assert_eq!(world.cxo(&["task", "reply", &asked, "yes"]).code, 3, "a yes names its work");
+    let work = run.task(&asked)["question"]["work"].as_str().unwrap();
+    assert_eq!(world.cxo(&["task", "reply", &asked, "yes", "--work", work]).code, 0);
     assert_eq!(world.cxo(&["wait"]).code, 0);
     let run = world.run();
     assert_eq!(run.ids("merged").len(), 2);
@@ -73,7 +76,7 @@ fn a_resolution_that_drops_lines_waits_for_a_yes() {
     world.check(&run);
 }
 
-/// A no leaves the task failed and what had landed in place.
+/// [D9] [N14] A no leaves the task failed and what had landed in place.
 #[test]
 fn a_no_fails_the_task_and_keeps_the_rest() {
     let world = world("top\nbottom\n");

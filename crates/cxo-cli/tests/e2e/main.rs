@@ -13,6 +13,7 @@ mod faults;
 mod following;
 mod happy;
 mod healing;
+mod later;
 mod moments;
 mod persons;
 mod plans;

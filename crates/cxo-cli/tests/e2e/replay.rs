@@ -88,11 +88,11 @@ fn is_report(event: &Event) -> bool {
 
 /// What may have been asked or seen when this event was decided; the likeliest first.
 fn commands(repo: &Repo, rest: &[Stamped]) -> Vec<Command> {
-    asked(&rest[0]).or_else(|| attempted(rest)).unwrap_or_else(|| reported(repo, &rest[0]))
+    asked(repo, &rest[0]).or_else(|| attempted(rest)).unwrap_or_else(|| reported(repo, &rest[0]))
 }
 
 /// Commands of people and of the clock.
-fn asked(head: &Stamped) -> Option<Vec<Command>> {
+fn asked(repo: &Repo, head: &Stamped) -> Option<Vec<Command>> {
     let run = head.run.clone();
     let command = match &head.event {
         Event::RunStarted { options, plan } => {
@@ -109,6 +109,7 @@ fn asked(head: &Stamped) -> Option<Vec<Command>> {
             run,
             task: task.clone(),
             question: Some(question.clone()),
+            work: repo.run(&head.run)?.task_view(task)?.question?.work,
             answer: *answer,
         },
         _ => return None,
@@ -166,9 +167,13 @@ fn reported(repo: &Repo, head: &Stamped) -> Vec<Command> {
             |action| matches!(action, Action::CheckBase { .. }),
             Outcome::Checked { receipts: receipts.clone() },
         ),
-        Event::LandingMerged { commit, tree, .. } => of(
+        Event::LandingMerged { commit, tree, runs_later, .. } => of(
             |action| matches!(action, Action::Merge(_)),
-            Outcome::Merged { commit: commit.clone(), tree: tree.clone() },
+            Outcome::Merged {
+                commit: commit.clone(),
+                tree: tree.clone(),
+                runs_later: runs_later.clone(),
+            },
         ),
         Event::LandingConflicted { commit, files, .. } => of(
             |action| matches!(action, Action::Merge(_)),

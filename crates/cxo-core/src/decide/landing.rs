@@ -2,8 +2,8 @@
 
 use cxo_protocol::{
     AgentFailure, AttemptEnd, CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, Outcome,
-    Receipt, Remedy, Resolution, TaskFailure, Timestamp, Unchanged, Unresolved, Usage,
-    event::Topic,
+    Receipt, Remedy, Resolution, RunsLater, TaskFailure, Timestamp, TreeId, Unchanged, Unresolved,
+    Usage, event::Topic,
 };
 
 use crate::landing::{Landing, Step};
@@ -33,7 +33,7 @@ pub(super) fn finished(
     };
     let at = At { run, index, task, landing };
     match outcome {
-        Outcome::Merged { commit, tree } => Some(at.merged(commit, tree)),
+        Outcome::Merged { commit, tree, runs_later } => Some(at.merged(commit, tree, runs_later)),
         Outcome::AlreadyThere => Some(vec![
             at.ended(LandingEnd::Empty),
             Event::TaskUnchanged { task: at.id(), why: Unchanged::AlreadyLanded },
@@ -78,23 +78,38 @@ impl At<'_> {
     }
 
     /// With nothing to run the merge goes on at once, with no receipt to show.
-    fn merged(&self, commit: &cxo_protocol::CommitId, tree: &cxo_protocol::TreeId) -> Vec<Event> {
+    fn merged(&self, commit: &CommitId, tree: &TreeId, runs_later: &RunsLater) -> Vec<Event> {
         let landing = self.landing.id.clone();
         let mut events = vec![Event::LandingMerged {
             task: self.id(),
             landing: landing.clone(),
             commit: commit.clone(),
             tree: tree.clone(),
+            runs_later: runs_later.clone(),
         }];
         if self.run.landing_checks().is_empty() {
             events.push(Event::LandingChecked { task: self.id(), landing, receipts: Vec::new() });
+            self.hold(runs_later, &mut events);
         }
         events
     }
 
+    /// What runs where no sandbox of ours is lands only with a person's yes to exactly this work.
+    /// It is asked for when the checks have passed: what is not good enough is no question. Until
+    /// it is answered other works land.
+    fn hold(&self, runs_later: &RunsLater, events: &mut Vec<Event>) {
+        let work = &self.landing.work;
+        if self.task.lets_land(work, runs_later) {
+            return;
+        }
+        let topic = Topic::RunsLater { work: work.clone(), files: runs_later.clone() };
+        events.push(self.ended(LandingEnd::Held));
+        events.push(super::attempt::ask(self.run, self.task, topic));
+    }
+
     /// Green means: every check that is asked for passed on exactly this tree.
     fn checked(&self, receipts: &[Receipt]) -> Option<Vec<Event>> {
-        let Step::Verifying { commit, tree } = &self.landing.step else { return None };
+        let Step::Verifying { commit, tree, runs_later } = &self.landing.step else { return None };
         if !super::prove(receipts, &self.run.landing_checks(), tree) {
             return None;
         }
@@ -116,6 +131,8 @@ impl At<'_> {
             } else {
                 self.fail(super::attempt::last_word(feedback), &mut events);
             }
+        } else {
+            self.hold(runs_later, &mut events);
         }
         Some(events)
     }

@@ -36,8 +36,9 @@ pub(crate) fn decide(run: &Run, command: &Command, now: Timestamp) -> Result<Vec
         Command::Retry { task, note, .. } => person::retry(run, task, note.as_deref()),
         Command::Skip { task, .. } => person::skip(run, task),
         Command::CancelTask { task, .. } => person::cancel_task(run, task),
-        Command::Answer { task, question, answer, .. } => {
-            person::answer(run, task, (question.as_ref(), *answer))
+        Command::Answer { task, question, work, answer, .. } => {
+            let (question, work) = (question.as_ref(), work.as_ref());
+            person::answer(run, task, &person::Reply { question, work, answer: *answer })
         }
         Command::ThreadStarted { effect, thread } => attempt::thread_started(run, effect, thread),
         Command::Finished { effect, outcome } => finished(run, effect, outcome, now),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cxo_protocol::{
-    Answer, Event, Feedback, Plan, PlanApproval, QuestionId, RunEnd, TaskFailure, TaskId,
+    Answer, CommitId, Event, Feedback, Plan, PlanApproval, QuestionId, RunEnd, TaskFailure, TaskId,
     Unchanged, Usage, event::Topic,
 };
 
@@ -229,26 +229,40 @@ fn reopen_dependents(run: &Run, index: TaskIndex, events: &mut Vec<Event>) {
     }
 }
 
-pub(super) fn answer(
-    run: &Run,
-    id: &TaskId,
-    (named, answer): (Option<&QuestionId>, Answer),
-) -> Result<Vec<Event>, Rejected> {
+/// What a person answered, and to what.
+pub(super) struct Reply<'a> {
+    pub(super) question: Option<&'a QuestionId>,
+    pub(super) work: Option<&'a CommitId>,
+    pub(super) answer: Answer,
+}
+
+pub(super) fn answer(run: &Run, id: &TaskId, reply: &Reply<'_>) -> Result<Vec<Event>, Rejected> {
     let index = find(run, id)?;
     let task = run.at(index);
-    let no_question =
-        || Rejected::NoQuestion { run: run.id.clone(), task: id.clone(), question: named.cloned() };
+    let no_question = || Rejected::NoQuestion {
+        run: run.id.clone(),
+        task: id.clone(),
+        question: reply.question.cloned(),
+    };
     let TaskState::NeedsYou(question) = &task.state else { return Err(no_question()) };
-    if named.is_some_and(|named| *named != question.id) {
+    if reply.question.is_some_and(|named| *named != question.id) {
         return Err(no_question());
+    }
+    let answer = reply.answer;
+    if let Some(work) = question.topic.work() {
+        let named = reply.work == Some(&work.commit);
+        if !named && (answer == Answer::Yes || reply.work.is_some()) {
+            let work = work.commit.clone();
+            return Err(Rejected::OtherWork { run: run.id.clone(), task: id.clone(), work });
+        }
     }
     let mut events =
         vec![Event::QuestionAnswered { task: id.clone(), question: question.id.clone(), answer }];
     events.push(match (&question.topic, answer) {
-        (Topic::DroppedLines { work, .. }, Answer::Yes) => {
+        (Topic::DroppedLines { work, .. } | Topic::RunsLater { work, .. }, Answer::Yes) => {
             Event::TaskQueued { task: id.clone(), work: work.clone() }
         }
-        (Topic::DroppedLines { .. }, Answer::No) => {
+        (Topic::DroppedLines { .. } | Topic::RunsLater { .. }, Answer::No) => {
             Event::TaskFailed { task: id.clone(), failure: TaskFailure::Refused }
         }
         (Topic::SignIn { .. }, Answer::Yes) => match question.work.clone() {

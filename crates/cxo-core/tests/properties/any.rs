@@ -5,10 +5,10 @@ use std::sync::Arc;
 use cxo_protocol::event::Topic;
 use cxo_protocol::{
     AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, ChangeStat, CheckCommand, CommitId,
-    ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, Plan, PlanApproval, PlanTask,
-    Published, QuestionId, Receipt, RedBase, Role, RunEnd, RunFailure, RunId, RunOptions,
-    TaskFailure, TaskId, TimeLimits, Timestamp, TreeId, Unchanged, Usage, Verdict, Work,
-    WorkspaceKind,
+    ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, Plan, PlanApproval,
+    PlanTask, Published, QuestionId, Receipt, RedBase, Role, RunBy, RunEnd, RunFailure, RunId,
+    RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId, Unchanged, Usage,
+    Verdict, Work, WorkspaceKind,
 };
 
 use crate::chance::Chance;
@@ -132,6 +132,7 @@ fn landing_end(c: &mut Chance) -> LandingEnd {
         3 => LandingEnd::Empty,
         4 => LandingEnd::Moved,
         5 => LandingEnd::Cancelled,
+        6 => LandingEnd::Held,
         _ => LandingEnd::Broken { message: text(c) },
     }
 }
@@ -180,11 +181,19 @@ fn published(c: &mut Chance) -> Published {
 }
 
 fn topic(c: &mut Chance) -> Topic {
-    if c.percent(50) {
-        Topic::DroppedLines { work: work(c), kept: kept(c) }
-    } else {
-        Topic::SignIn { agent: text(c), message: text(c) }
+    match c.below(3) {
+        0 => Topic::DroppedLines { work: work(c), kept: kept(c) },
+        1 => Topic::RunsLater { work: work(c), files: runs_later(c) },
+        _ => Topic::SignIn { agent: text(c), message: text(c) },
     }
+}
+
+fn runs_later(c: &mut Chance) -> RunsLater {
+    let one = |c: &mut Chance| LaterFile {
+        path: text(c),
+        by: *c.pick(&[RunBy::Ci, RunBy::Shell, RunBy::Agent]).unwrap(),
+    };
+    RunsLater { files: (0..c.below(3)).map(|_| one(c)).collect(), more: c.below(2) }
 }
 
 /// A plan that may hold anything: twins, circles, tasks that are not there.
@@ -297,7 +306,13 @@ fn of_task(kind: u64, c: &mut Chance) -> Event {
             Event::QuestionAnswered { task, question, answer }
         }
         24 => Event::LandingStarted { task, landing, target: commit(c) },
-        25 => Event::LandingMerged { task, landing, commit: commit(c), tree: tree(c) },
+        25 => Event::LandingMerged {
+            task,
+            landing,
+            commit: commit(c),
+            tree: tree(c),
+            runs_later: runs_later(c),
+        },
         26 => {
             let files = vec![ConflictedFile { path: text(c), kind: text(c) }];
             Event::LandingConflicted { task, landing, commit: commit(c), files }

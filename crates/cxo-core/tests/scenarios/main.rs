@@ -51,7 +51,7 @@ fn retell(text: &str) -> String {
     out
 }
 
-/// [G1] [G3] [G8] [D2] [D8] [D9]
+/// [G1] [G3] [G8] [G10] [G22] [D2] [D8] [D9]
 #[test]
 fn stories_come_out_as_they_are_written() {
     let writes = std::env::var_os("SCENARIOS").is_some_and(|value| value == "write");

@@ -14,6 +14,12 @@ impl Names {
         self.0.iter().fold(text.to_owned(), |text, (hex, name)| text.replace(hex, name))
     }
 
+    /// The digits that a name stands for.
+    pub(crate) fn hex(&self, name: &str) -> String {
+        let found = self.0.iter().find(|(_, named)| *named == name);
+        found.unwrap_or_else(|| panic!("nothing is called {name}")).0.clone()
+    }
+
     pub(crate) fn of(&self, hex: &str) -> String {
         self.0.get(hex).cloned().unwrap_or_else(|| hex.to_owned())
     }

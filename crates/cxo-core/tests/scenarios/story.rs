@@ -7,7 +7,7 @@
 //! ```
 //!
 //! then what is seen (`prepared`, `base ok`, `plan`, `a finishes`, `a merges`, …), what persons do
-//! (`retry a`, `answer a yes`, …) and how time passes (`wait 60`, in seconds).
+//! (`retry a`, `answer a yes`, `answer a yes to @a`, …) and how time passes (`wait 60`, in seconds).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use cxo_core::{Change, Command, Fact, Repo};
 use cxo_protocol::{
     Action, AgentFailure, Answer, AttemptEnd, ChangeStat, CheckCommand, CommitId, ConflictedFile,
-    EffectId, Kept, Outcome, Plan, PlanApproval, PlanError, PlanTask, Published, Receipt, RedBase,
-    Resolution, RunId, RunOptions, TaskId, TimeLimits, Timestamp, TreeId, Unresolved, Usage,
-    Verdict, Work, WorkspaceKind,
+    EffectId, Kept, LaterFile, Outcome, Plan, PlanApproval, PlanError, PlanTask, Published,
+    Receipt, RedBase, Resolution, RunBy, RunId, RunOptions, RunsLater, TaskId, TimeLimits,
+    Timestamp, TreeId, Unresolved, Usage, Verdict, Work, WorkspaceKind,
 };
 
 use crate::retelling::{self, Names};
@@ -97,7 +97,7 @@ impl Story {
         self.last = Some(command.clone());
         let group = match self.repo.handle(command, Timestamp(self.now)) {
             Ok(group) => group,
-            Err(why) => return vec![format!("refused: {why}")],
+            Err(why) => return vec![self.names.apply(&format!("refused: {why}"))],
         };
         assert_eq!(self.repo.violations(), []);
         assert_eq!(self.repo.fault(), None);
@@ -193,8 +193,28 @@ impl Story {
                 note: (!note.is_empty()).then(|| note.join(" ")),
             },
             ["answer", name, answer] => {
-                let answer = if *answer == "yes" { Answer::Yes } else { Answer::No };
-                Command::Answer { run, task: task(name), question: None, answer }
+                let work = self.asked_work(name);
+                Command::Answer {
+                    run,
+                    task: task(name),
+                    question: None,
+                    work,
+                    answer: said(answer),
+                }
+            }
+            ["answer", name, answer, "to", work] => {
+                let work = Some(CommitId::new(&self.names.hex(work)).unwrap());
+                Command::Answer {
+                    run,
+                    task: task(name),
+                    question: None,
+                    work,
+                    answer: said(answer),
+                }
+            }
+            ["answer", name, answer, "blindly"] => {
+                let answer = said(answer);
+                Command::Answer { run, task: task(name), question: None, work: None, answer }
             }
             ["wait", seconds] => {
                 self.now += seconds.parse::<u64>().unwrap() * 1_000;
@@ -221,6 +241,12 @@ impl Story {
         let mut wanted = self.repo.wanted();
         let found = wanted.find(|id| id.as_str().starts_with(&start)).cloned();
         found.unwrap_or_else(|| EffectId::new(&format!("{start}a1")).unwrap())
+    }
+
+    /// The work that a task's question is about: what whoever answers has seen.
+    fn asked_work(&self, name: &str) -> Option<CommitId> {
+        let view = self.repo.run(&self.run)?.task_view(&TaskId::new(name).unwrap())?;
+        view.question?.work
     }
 
     fn stage_effect(&self) -> EffectId {
@@ -299,9 +325,9 @@ impl Story {
                 attempted(AttemptEnd::Failed { failure: self.failure(how), work: None })
             }
             ["breaks", why @ ..] => Outcome::Broken { message: why.join(" ") },
-            ["merges"] => {
+            ["merges", runs_later @ ..] => {
                 let (commit, tree) = self.commit(&format!("{name}-merged"));
-                Outcome::Merged { commit, tree }
+                Outcome::Merged { commit, tree, runs_later: bringing(runs_later) }
             }
             ["is", "there"] => Outcome::AlreadyThere,
             ["conflicts", file] => {
@@ -368,6 +394,21 @@ impl Story {
             _ => panic!("{how:?} is no failure"),
         }
     }
+}
+
+fn said(answer: &str) -> Answer {
+    if answer == "yes" { Answer::Yes } else { Answer::No }
+}
+
+/// `bringing .envrc Makefile`: files that something executes later.
+fn bringing(words: &[&str]) -> RunsLater {
+    let files = match words {
+        [] => &[],
+        ["bringing", files @ ..] => files,
+        _ => panic!("{words:?} brings nothing"),
+    };
+    let later = |path: &&str| LaterFile { path: (*path).to_owned(), by: RunBy::Shell };
+    RunsLater { files: files.iter().map(later).collect(), more: 0 }
 }
 
 /// `ok`, or `red CHECK the line that says why`: what the checks say, in order, up to a red one

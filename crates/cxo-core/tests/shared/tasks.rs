@@ -9,8 +9,8 @@ use cxo_core::{Command, Fact, Rejected, SharedCommand, SharedRejected};
 use cxo_protocol::shared::{SharedEvent, SubmittedEnd, TokenLimits};
 use cxo_protocol::{
     Action, AgentFailure, AttemptEnd, ChangeStat, CommitId, EffectId, Event, Outcome, Plan,
-    PlanApproval, PlanTask, Principal, Published, RedBase, RunId, RunOptions, TaskId, TimeLimits,
-    TreeId, Usage, Work, WorkspaceKind,
+    PlanApproval, PlanTask, Principal, Published, RedBase, RunId, RunOptions, RunsLater, TaskId,
+    TimeLimits, TreeId, Usage, Work, WorkspaceKind,
 };
 
 use crate::chance::Chance;
@@ -318,7 +318,7 @@ impl Tasks {
             _ if self.chance.percent(3) => broken(),
             Action::PrepareBase { .. } => Outcome::Prepared { commit, tree },
             Action::Merge(_) if self.chance.percent(10) => Outcome::AlreadyThere,
-            Action::Merge(_) => Outcome::Merged { commit, tree },
+            Action::Merge(_) => Outcome::Merged { commit, tree, runs_later: RunsLater::default() },
             Action::Verify { .. } => Outcome::Checked { receipts: Vec::new() },
             Action::Advance { .. } => Outcome::Advanced,
             Action::Publish { commit, .. } => Outcome::Published(Published::Branch {

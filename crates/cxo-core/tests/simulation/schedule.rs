@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cxo_core::{Change, Command, Fact, Rejected, Repo, Stamped};
 use cxo_protocol::{
     Action, Answer, AttemptEnd, CommitId, Effect, EffectId, Event, Outcome, Published, Receipt,
-    RunId, TaskId, Timestamp, TreeId, Unresolved, Usage, Verdict,
+    RunId, RunsLater, TaskId, Timestamp, TreeId, Unresolved, Usage, Verdict,
 };
 
 use crate::chance::Chance;
@@ -385,10 +385,19 @@ impl Schedule {
             _ => {
                 let task = self.chance.pick(&asking).cloned().unwrap_or(any);
                 let answer = if self.chance.percent(60) { Answer::Yes } else { Answer::No };
-                Command::Answer { run, task, question: None, answer }
+                let work = self.asked_work(&run, &task);
+                Command::Answer { run, task, question: None, work, answer }
             }
         };
         let _may_be_refused = self.command(&command);
+    }
+
+    /// The work that a task asks about; now and then a person has another one in mind.
+    fn asked_work(&mut self, run: &RunId, task: &TaskId) -> Option<CommitId> {
+        if self.chance.percent(10) {
+            return self.chance.percent(50).then(|| CommitId::new(&"0".repeat(40)).unwrap());
+        }
+        self.repo.run(run)?.task_view(task)?.question?.work
     }
 
     /// Everything ends well from here on, and everything that waits for a person gets its yes.
@@ -413,6 +422,7 @@ impl Schedule {
                 Some(task) => Command::Answer {
                     run: id,
                     task: task.id,
+                    work: task.question.as_ref().and_then(|question| question.work.clone()),
                     question: task.question.map(|question| question.id),
                     answer: if self.chance.percent(70) { Answer::Yes } else { Answer::No },
                 },
@@ -483,7 +493,10 @@ fn lie(effect: &Effect, chance: &mut Chance) -> Outcome {
             Outcome::Resolved { end: Err(Unresolved::Rejected { why: "no".to_owned() }), usage },
         ),
         (|a| matches!(a, Action::Merge(_)), Outcome::AlreadyThere),
-        (|a| matches!(a, Action::Merge(_)), Outcome::Merged { commit, tree: tree.clone() }),
+        (
+            |a| matches!(a, Action::Merge(_)),
+            Outcome::Merged { commit, tree: tree.clone(), runs_later: RunsLater::default() },
+        ),
         (|a| matches!(a, Action::Advance { .. }), Outcome::Moved { actual: None }),
         (|a| matches!(a, Action::Publish { .. }), Outcome::Published(Published::Nothing)),
     ];

@@ -10,6 +10,8 @@ use cxo_protocol::{
     RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
 };
 
+use crate::consent::Consent;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Last {
     Open,
@@ -41,6 +43,7 @@ pub(crate) struct RunAccount {
     failed_early: bool,
     planners: u32,
     approved: bool,
+    pub(crate) consent: Consent,
 }
 
 #[derive(Default)]
@@ -97,6 +100,7 @@ impl RunAccount {
             }
             _ => {}
         }
+        self.consent.see(event);
         if let Some(id) = event.task() {
             let worked_on = !matches!(
                 event,

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::{
     Action, AgentFailure, AskPlan, AttemptEnd, ChangeStat, CheckCommand, CommitId, ConflictedFile,
-    Effect, EffectId, Kept, Merge, Outcome, Plan, PlanError, Published, Receipt, RedBase,
-    Resolution, RunAttempt, RunId, RunOptions, Start, TaskId, Timestamp, TreeId, Unresolved, Usage,
-    Verdict, Work,
+    Effect, EffectId, Kept, LaterFile, Merge, Outcome, Plan, PlanError, Published, Receipt,
+    RedBase, Resolution, RunAttempt, RunBy, RunId, RunOptions, RunsLater, Start, TaskId, Timestamp,
+    TreeId, Unresolved, Usage, Verdict, Work,
 };
 
 use crate::chance::Chance;
@@ -47,6 +47,8 @@ pub(crate) struct Hub {
     pub(crate) skipped: BTreeSet<TaskId>,
     pub(crate) published: Option<CommitId>,
     pub(crate) not_published: bool,
+    /// Works that bring what runs later.
+    bringing: BTreeSet<CommitId>,
     commits: BTreeMap<CommitId, (TreeId, Content)>,
     trees: BTreeMap<Content, TreeId>,
     proved: BTreeMap<TreeId, BTreeSet<String>>,
@@ -421,7 +423,23 @@ impl World {
             let file = ConflictedFile { path: "src/a.rs".to_owned(), kind: "content".to_owned() };
             return Outcome::Conflicted { commit, files: vec![file] };
         }
-        Outcome::Merged { commit, tree }
+        let runs_later = self.runs_later(run, merge, mood == Mood::Storm && chance.percent(15));
+        Outcome::Merged { commit, tree, runs_later }
+    }
+}
+
+impl World {
+    /// What the work brings that something executes later: once it does, it always does.
+    fn runs_later(&mut self, run: &RunId, merge: &Merge, begins: bool) -> RunsLater {
+        let hub = self.hub(run);
+        if begins {
+            hub.bringing.insert(merge.work.clone());
+        }
+        if !hub.bringing.contains(&merge.work) {
+            return RunsLater::default();
+        }
+        let file = LaterFile { path: ".envrc".to_owned(), by: RunBy::Shell };
+        RunsLater { files: vec![file], more: 0 }
     }
 }
 

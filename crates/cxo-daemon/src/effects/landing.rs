@@ -5,7 +5,7 @@ use cxo_git::{CommitSpec, ConflictKind, Expected, GitError, Merge as Merged};
 use cxo_protocol::{CommitId, ConflictedFile, Merge, Outcome, Published};
 
 use super::{Execution, Halt};
-use crate::{fail_point, fresh};
+use crate::{fail_point, fresh, runs_later};
 
 /// Merges a work with the target; the target is not moved.
 pub(super) fn merge(execution: &Execution<'_>, merge: &Merge) -> Result<Outcome, Halt> {
@@ -24,7 +24,8 @@ pub(super) fn merge(execution: &Execution<'_>, merge: &Merge) -> Result<Outcome,
             fail_point::reached("merge.commit");
             hub.update_ref(&pin, &commit, Expected::Any)?;
             fail_point::reached("merge.after");
-            Ok(Outcome::Merged { commit, tree })
+            let runs_later = runs_later::between(hub, &merge.target, &commit)?;
+            Ok(Outcome::Merged { commit, tree, runs_later })
         }
         Merged::Conflict { tree, files } => {
             let mut spec = landing_commit(execution, merge, tree)?;

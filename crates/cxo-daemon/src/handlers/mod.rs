@@ -166,8 +166,9 @@ impl Handlers {
             }
             Request::RunReplyTask(params) => {
                 let (run, task) = self.find_task(&params.run, &params.task).await?;
-                let answer = params.answer;
-                let command = Command::Answer { run: run.clone(), task, question: None, answer };
+                let (work, answer) = (params.work, params.answer);
+                let run_id = run.clone();
+                let command = Command::Answer { run: run_id, task, question: None, work, answer };
                 self.command(command, run, call).await
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),

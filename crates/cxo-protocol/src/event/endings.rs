@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentFailure, CommitId, Kept, Receipt, Work};
+use crate::{AgentFailure, CommitId, Kept, Receipt, RunsLater, Work};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -60,6 +60,9 @@ pub enum LandingEnd {
         /// Why.
         why: String,
     },
+    /// The checks passed, but the work brings files that something executes later: a person is
+    /// asked first, and other works land meanwhile.
+    Held,
     /// What had landed meanwhile already holds all of the work.
     Empty,
     /// The target was not where it was expected; the work is queued again.
@@ -84,6 +87,14 @@ pub enum Topic {
         /// How much of each side was kept.
         kept: Vec<Kept>,
     },
+    /// A work brings files that something executes later, outside of every sandbox: land it? A yes
+    /// is for this commit only.
+    RunsLater {
+        /// The work.
+        work: Work,
+        /// The files.
+        files: RunsLater,
+    },
     /// The agent is not signed in: sign in, then answer `retry`.
     SignIn {
         /// The agent's name.
@@ -93,11 +104,21 @@ pub enum Topic {
     },
 }
 
+impl Topic {
+    /// The work that an answer is about. A yes has to name it.
+    pub fn work(&self) -> Option<&Work> {
+        match self {
+            Self::DroppedLines { work, .. } | Self::RunsLater { work, .. } => Some(work),
+            Self::SignIn { .. } => None,
+        }
+    }
+}
+
 /// What a person answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Go on: take the resolution, or try again.
+    /// Go on: take the work, or try again.
     Yes,
     /// Do not: the task fails.
     No,

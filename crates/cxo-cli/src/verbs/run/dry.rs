@@ -81,6 +81,7 @@ pub(crate) fn preview(plan: &Plan, agent: &str, jobs: u32) -> Result<RunView, Pr
         commit: None,
         receipts: Vec::new(),
         kept: Vec::new(),
+        runs_later: cxo_protocol::RunsLater::default(),
         question: None,
         failing_lines: Vec::new(),
         activity: None,
