@@ -5,6 +5,8 @@
 //! I/O (the client and the reader of key files behind features excepted), holds no logic that decides anything,
 //! and knows none of the other crates.
 
+#[macro_use]
+mod checked_text;
 
 pub mod address;
 pub mod agent;
