@@ -5,6 +5,7 @@
 
 mod caller;
 mod capabilities;
+mod compat;
 pub mod config;
 pub mod doctor;
 mod door;

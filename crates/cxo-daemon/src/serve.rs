@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::compat::Compat;
 use crate::config::{self, Config, ServerConfig, Sources, TokensConfig};
 use crate::door::Door;
 use crate::effects::{Cached, Context, Executors, Reports, own_env};
@@ -32,7 +33,7 @@ use crate::handlers::Handlers;
 use crate::housekeeping::{Household, Housekeeping};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::listener::AttemptSockets;
+use crate::listener::{AttemptSockets, Bound};
 use crate::paths::{self, Paths};
 use crate::published::Published;
 use crate::remembered::Remembered;
@@ -108,7 +109,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     });
     let runtime = runtime()?;
     let of_system = |error: std::io::Error| internal(&error);
-    let bound = runtime.block_on(listener::bind(&paths, &config.server)).map_err(of_system)?;
+    let (bound, compat) = runtime.block_on(open_up(&repository, &paths, &config.server))?;
     let signals = runtime.block_on(async { Signals::hear() }).map_err(of_system)?;
     let (farewell, leaving) = watch::channel(false);
     let gate = Arc::new(Gate::new(handlers));
@@ -140,12 +141,25 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     // Nobody is to find a socket behind which nobody is.
     door.close();
     listener::close(&paths);
+    drop(compat);
     let _ = farewell.send(true);
     let _ = listening.map(|listening| runtime.block_on(listening));
     // Only now that nothing is decided any more: an agent that is ended here is not missed.
     context.supervised.shut_down(shutdown(&ran));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ran.map(drop)
+}
+
+/// Makes the way in, and shows it to older clients where that is wanted.
+async fn open_up(
+    repository: &Repository,
+    paths: &Paths,
+    config: &ServerConfig,
+) -> Result<(Bound, Option<Compat>), Problem> {
+    let bound = listener::bind(paths, config).await.map_err(|error| internal(&error))?;
+    let dir = config.compat_dir.as_deref();
+    let compat = dir.map(|dir| Compat::publish(dir, (repository, paths), &bound)).transpose();
+    Ok((bound, compat.inspect_err(|_| listener::close(paths))?))
 }
 
 /// What a daemon decides before anything else: what the configuration says of tokens, and that no

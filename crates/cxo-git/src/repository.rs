@@ -216,6 +216,18 @@ impl Repository {
         Ok(dirty)
     }
 
+    /// Which of these paths of the working tree git tracks.
+    pub fn tracked(&self, paths: &[String]) -> Result<Vec<String>, GitError> {
+        let call = self.call(["ls-files", "-z", "--"]).args(paths);
+        Ok(listed(&call.run()?.stdout))
+    }
+
+    /// Which of these files of the working tree, which must exist, git ignores.
+    pub fn ignored(&self, files: &[String]) -> Result<Vec<String>, GitError> {
+        let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
+        Ok(listed(&self.call(args).args(files).run()?.stdout))
+    }
+
     /// The settings that name a filter program, so that a call can empty them.
     fn filter_keys(&self) -> Result<Vec<String>, GitError> {
         let pattern = r"^filter\..*\.(clean|smudge|process|required)$";
@@ -247,6 +259,12 @@ impl Repository {
     pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Result<Output, GitError> {
         self.call(args).run()
     }
+}
+
+/// Paths as git lists them.
+fn listed(bytes: &[u8]) -> Vec<String> {
+    let paths = bytes.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect()
 }
 
 /// One line of output as a path or word, without its newline.

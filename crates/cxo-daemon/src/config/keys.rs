@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.queue_capacity", Shape::Count { min: 1, max: 65_536 }),
     key("server.idle_exit", Shape::Span),
     key("server.peer_uid_is_enough", Shape::Switch),
+    key("server.compat_dir", Shape::Text),
     key("logs.max_age", Shape::Span),
     key("logs.max_mb", Shape::Count { min: 1, max: 1_048_576 }),
     key("tokens.total_budget", Shape::Count { min: 0, max: MAX_TOKENS }),

@@ -24,12 +24,13 @@ pub(crate) struct Places {
 }
 
 /// The keys that a repository's file cannot set.
-pub(super) const USERS_OWN: [&str; 5] = [
+pub(super) const USERS_OWN: [&str; 6] = [
     "state.dir",
     "workspace.dir",
     "server.transport",
     "server.tcp_port",
     "server.peer_uid_is_enough",
+    "server.compat_dir",
 ];
 
 /// What the user's file and the environment say.

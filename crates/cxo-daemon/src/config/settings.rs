@@ -208,6 +208,9 @@ pub struct ServerConfig {
     /// Lets every process of the same user in on the Unix socket, without the handshake. Agents
     /// that are not confined are such processes.
     pub peer_uid_is_enough: bool,
+    /// A directory of the work tree, such as `.codex`, in which clients of the older system find
+    /// links to the socket or port and the key while the daemon serves.
+    pub compat_dir: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -218,6 +221,7 @@ impl Default for ServerConfig {
             queue_capacity: 1024,
             idle_exit: TimeSpan::minutes(15),
             peer_uid_is_enough: false,
+            compat_dir: None,
         }
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod checks;
+mod compat;
 mod faults;
 mod hostile;
 mod prying;

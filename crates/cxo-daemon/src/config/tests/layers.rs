@@ -40,6 +40,7 @@ fn without_any_source_the_defaults_hold() {
     run.timeouts.attempt = "1h" (default)
     run.timeouts.check = "30m" (default)
     run.timeouts.silence = "20m" (default)
+    server.compat_dir = null (default)
     server.idle_exit = "15m" (default)
     server.peer_uid_is_enough = false (default)
     server.queue_capacity = 1024 (default)
@@ -215,7 +216,7 @@ fn examples(key: &str) -> [&'static str; 2] {
         | "tokens.total_budget"
         | "tokens.warning_threshold"
         | "tokens.per_agent_limit" => ["7", "9"],
-        "run.base" | "agents.*.model" => ["\"a\"", "\"b\""],
+        "run.base" | "agents.*.model" | "server.compat_dir" => ["\"a\"", "\"b\""],
         "run.agent" => ["\"one\"", "\"two\""],
         "run.checks" | "workspace.setup" => ["[\"a\"]", "[[\"b\",\"c\"]]"],
         "run.red_base" => ["\"go-on\"", "\"stop\""],
