@@ -44,14 +44,25 @@ pub(crate) struct Following {
     pub(crate) run: RunId,
     /// Where the daemon listens, for whatever needs a connection of its own.
     pub(crate) daemon: Address,
-    /// After this position; absent: from now on.
-    pub(crate) since: Option<u64>,
+    /// Which of its events are heard.
+    pub(crate) begin: Begin,
     /// What ends it.
     pub(crate) until: Until,
     /// When it ends all the same.
     pub(crate) deadline: Option<Instant>,
     /// Whether changes are left out off a terminal.
     pub(crate) is_quiet: bool,
+}
+
+/// Where the following of a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With what happens from now on.
+    Now,
+    /// With what happened after this position in the log.
+    After(u64),
+    /// With the end of a run that is over.
+    End,
 }
 
 /// What ends the following.
@@ -66,12 +77,18 @@ pub(crate) enum Until {
 impl Following {
     /// A run from now on until its end.
     pub(crate) fn run(run: RunId, daemon: Address) -> Self {
-        Self { run, daemon, since: None, until: Until::Ended, deadline: None, is_quiet: false }
+        let (begin, until) = (Begin::Now, Until::Ended);
+        Self { run, daemon, begin, until, deadline: None, is_quiet: false }
     }
 
     /// Begins to listen.
     pub(crate) fn listen(&self, pushes: Client) -> Result<Feed, Problem> {
-        Feed::open(pushes, &self.run, self.since)
+        let since = match self.begin {
+            Begin::Now => None,
+            Begin::After(seq) => Some(seq),
+            Begin::End => Some(0),
+        };
+        Feed::open(pushes, &self.run, since)
     }
 }
 
@@ -115,10 +132,11 @@ pub(crate) fn follow_feed(
     };
     let began = Instant::now();
     let view = run_view(&mut calls, following.run.as_str())?;
+    // Who joins a run that is over already waits for no last event.
+    let is_over = view.state.is_ended() && following.begin == Begin::Now;
     let mut watch = Watch {
-        // Who joins a run that is over already waits for no last event.
-        ended_at: (view.state.is_ended() && following.since.is_none()).then(Instant::now),
-        is_over: view.state.is_ended() && following.since.is_none(),
+        ended_at: is_over.then(Instant::now),
+        is_over,
         context,
         following,
         calls,
@@ -259,7 +277,11 @@ impl Watch<'_, '_> {
     }
 
     fn heard(&mut self, line: Line) {
-        if self.mode == Mode::Jsonl {
+        if let Event::RunEnded { .. } = &line.event {
+            // One before a resumption is not the end that the view of an ended run shows.
+            self.is_over = self.view.ended_at.is_none_or(|shown| line.ts >= shown);
+        }
+        if self.mode == Mode::Jsonl && (self.is_over || self.following.begin != Begin::End) {
             // As the daemon sent it: the same type on both sides.
             let text = serde_json::to_string(&line).unwrap_or_default();
             self.context.out.answer(&text);
@@ -270,9 +292,6 @@ impl Watch<'_, '_> {
                 self.asked = None;
             }
             self.plan = Some(plan);
-        }
-        if let Event::RunEnded { .. } = &line.event {
-            self.is_over = true;
         }
         if let Event::RunResumed {} = &line.event {
             self.is_over = false;

@@ -173,6 +173,22 @@ fn wait_hears_of_the_end_and_answers_the_document() {
     assert_eq!(done.stderr, "");
 }
 
+/// Whoever comes after the end gets the line of the end all the same, and none of an end before.
+#[test]
+fn wait_tells_programs_the_end_of_a_run_that_is_over() {
+    let events = vec![ended(RunEnd::Failed), Event::RunResumed {}, merged(), ended(RunEnd::Done)];
+    let told = lines(&events);
+    let mut view = done_unchecked();
+    view.ended_at = Some(told[3].ts);
+    let place = run_to(view, events);
+    let done = place.cxo(&["wait", "--format", "jsonl"]);
+    assert_eq!((done.exit, done.stderr.as_str()), (Exit::Ok, ""));
+    let read: Vec<Line> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read, told[3..]);
+    assert_eq!(place.called("events.subscribe")[0]["since"], json!(0));
+}
+
 #[test]
 fn resume_with_a_yes_approves_both_and_follows() {
     let asked = AtomicUsize::new(0);

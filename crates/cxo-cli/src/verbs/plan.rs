@@ -12,7 +12,7 @@ use crate::context::{Context, Peer};
 use crate::names::{LAST, run_view};
 use crate::plan_of;
 use crate::render::plan;
-use crate::watch::{Following, follow};
+use crate::watch::{Begin, Following, follow};
 
 mod edit;
 pub(crate) use edit::edited;
@@ -128,7 +128,7 @@ fn make(work: &Work, yes: bool, context: &mut Context<'_>) -> Result<Exit, Probl
         calls.call::<method::RunResume>(&params)?;
     }
     let following = Following {
-        since: Some(started.seq.saturating_sub(1)),
+        begin: Begin::After(started.seq.saturating_sub(1)),
         ..Following::run(run, at.daemon.clone())
     };
     follow(context, following, calls, Client::connect(&at.daemon)?)

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::cli::Format;
 use crate::context::Context;
 use crate::render::reports;
-use crate::watch::{Following, follow};
+use crate::watch::{Begin, Following, follow};
 use crate::{environment, plan_file};
 
 mod dry;
@@ -206,7 +206,7 @@ impl Run {
             context.out.story(&format!("run {run}"));
         }
         let following = Following {
-            since: Some(started.seq.saturating_sub(1)),
+            begin: Begin::After(started.seq.saturating_sub(1)),
             ..Following::run(run, at.daemon.clone())
         };
         follow(context, following, calls, Client::connect(&at.daemon)?)
