@@ -37,7 +37,7 @@ fn a_process_that_falls_silent_is_ended_and_one_that_writes_is_not() {
     assert!(took >= Duration::from_millis(1900), "{took:?}");
 }
 
-/// [G25] A process that writes without end is ended soon after its limit.
+/// [G25] [C14] A process that writes without end is ended soon after its limit.
 #[test]
 fn a_process_that_writes_too_much_is_ended() {
     let world = World::new();

@@ -65,6 +65,7 @@ impl Place {
     }
 }
 
+/// [A6.4]
 #[test]
 fn a_daemon_that_is_ready_said_so_and_writes_its_log() {
     let place = place();

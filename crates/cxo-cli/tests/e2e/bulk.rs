@@ -59,6 +59,7 @@ fn replay_size(database: &Path, run: &str) -> String {
     text
 }
 
+/// [N10]
 #[test]
 fn two_hundred_tasks_in_layers() {
     run(200);

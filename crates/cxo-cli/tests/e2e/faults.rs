@@ -15,7 +15,7 @@ fn run(world: &World) -> crate::following::Followed {
     world.follow(&["run", "--plan", &file, "--yes"]).end()
 }
 
-/// A rate limit passes by itself.
+/// [C10] A rate limit passes by itself.
 #[test]
 fn a_rate_limit_is_waited_out() {
     let world = world(r#"fault = "rate_limit", retry_after_s = 1, times = 1"#);
@@ -52,7 +52,8 @@ fn broken_streams_are_outlived() {
     world.check(&world.run());
 }
 
-/// A usage limit parks the task until its reset, and says until when; cancelling does not wait.
+/// [C10] [N9] A usage limit parks the task until its reset, and says until when; cancelling does
+/// not wait.
 #[test]
 fn a_usage_limit_is_waited_for_with_its_time() {
     let world = world(r#"fault = "usage_limit", resets_in_s = 7200"#);

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::plans::{plan, role, script, task, turn, write, writes};
 use crate::world::{Setting, git};
 
-/// A goal becomes a plan, the plan work, the work one branch; whoever depends on a task starts from
-/// what it landed. [D1] [G3] [G5] [G8]
+/// [N3] A goal becomes a plan, the plan work, the work one branch; whoever depends on a task starts
+/// from what it landed. [D1] [G3] [G5] [G8]
 #[test]
 fn a_goal_becomes_a_branch() {
     let first = task("first", &["first.txt"], &[]);
@@ -36,7 +36,8 @@ fn a_goal_becomes_a_branch() {
     world.check(&run);
 }
 
-/// An agent that changed nothing has done its task; those that need it go on, and it is no failure.
+/// [N3] An agent that changed nothing has done its task; those that need it go on, and it is no
+/// failure.
 #[test]
 fn a_task_without_a_change_is_done() {
     let scripts =

@@ -6,8 +6,8 @@ use crate::world::Setting;
 /// A check that looks at one file and says what it found.
 const CHECK: &str = "if grep -q bad *.txt 2>/dev/null; then grep -n bad *.txt; echo 'error: a bad line' >&2; exit 1; fi";
 
-/// The agent is told on its own thread which check failed, with the failing lines, and mends it.
-/// The script's second turn writes only when the prompt holds the line.
+/// [C8] The agent is told on its own thread which check failed, with the failing lines, and mends
+/// it. The script's second turn writes only when the prompt holds the line.
 #[test]
 fn a_failing_check_is_healed_on_the_same_thread() {
     let scripts = [
@@ -29,7 +29,8 @@ fn a_failing_check_is_healed_on_the_same_thread() {
     world.check(&run);
 }
 
-/// Three times red: the task fails, what needs it is blocked, what could land has landed.
+/// [C8] [C16] [D9] Three times red: the task fails, what needs it is blocked, what could land has
+/// landed.
 #[test]
 fn a_task_that_stays_red_fails_and_blocks_only_its_dependents() {
     let scripts = [
@@ -59,7 +60,7 @@ fn a_task_that_stays_red_fails_and_blocks_only_its_dependents() {
     world.check(&run);
 }
 
-/// Conflict markers never land, whatever the agent says.
+/// [C8] [D9] Conflict markers never land, whatever the agent says.
 #[test]
 fn markers_that_an_agent_left_go_back_to_it() {
     let marked = "<<<<<<< ours\none\n=======\ntwo\n>>>>>>> theirs\n";

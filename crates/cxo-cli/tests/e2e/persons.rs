@@ -44,6 +44,7 @@ fn a_failed_task_is_skipped_and_its_dependents_go_on() {
     world.check(&run);
 }
 
+/// [D8]
 #[test]
 fn a_run_that_failed_is_resumed_without_planning_anew() {
     let world = failed_world();

@@ -55,7 +55,7 @@ fn ends_well(world: &World) {
     world.check(&run);
 }
 
-/// The agent outlives the daemon and is taken up by the next one. [G1] [G2]
+/// [N2] The agent outlives the daemon and is taken up by the next one. [G1] [G2]
 #[test]
 fn a_killed_daemon_is_followed_by_one_that_goes_on() {
     let world = held_world();
@@ -67,7 +67,7 @@ fn a_killed_daemon_is_followed_by_one_that_goes_on() {
     assert_eq!(distinct.len(), 3);
 }
 
-/// With the supervisor its agents end, and are resumed on their threads.
+/// [N2] With the supervisor its agents end, and are resumed on their threads.
 #[test]
 fn a_killed_supervisor_costs_no_work() {
     let world = held_world();
@@ -76,6 +76,7 @@ fn a_killed_supervisor_costs_no_work() {
     ends_well(&world);
 }
 
+/// [N2]
 #[test]
 fn a_killed_agent_is_resumed_on_its_thread() {
     let world = held_world();

@@ -111,7 +111,8 @@ fn without_a_yes_nothing_starts_and_the_plan_is_kept() {
     world.check(&world.run());
 }
 
-/// The second time, commands that were approved once are not asked about again, and changed ones are.
+/// [N18] The second time, commands that were approved once are not asked about again, and changed
+/// ones are.
 #[test]
 fn commands_are_approved_once_by_what_they_are() {
     let mut world = world();

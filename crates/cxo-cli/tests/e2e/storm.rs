@@ -25,13 +25,13 @@ const LONGEST_WAY: usize = 60;
 /// How many changes are looked at until a process of the wanted kind is there.
 const LOOKS: usize = 400;
 
-/// [G1] [G3] [G5] [G8] [G13]
+/// [G1] [G3] [G5] [G8] [G13] [N2] [N10]
 #[test]
 fn eight_tasks_outlive_eight_kills() {
     storm(&Storm { tasks: 8, kills: 8, seed: 11 });
 }
 
-/// The same at full size: takes some minutes. [G1] [G3] [G5] [G8] [G13]
+/// [N2] [N10] The same at full size: takes some minutes. [G1] [G3] [G5] [G8] [G13]
 #[test]
 #[ignore = "takes minutes: ./test --long"]
 fn thirty_tasks_outlive_forty_kills() {

@@ -23,6 +23,7 @@ fn rate_limit(retry_after_ms: Option<u64>) -> AgentFailure {
     AgentFailure::RateLimited { retry_after_ms, message: String::new() }
 }
 
+/// [C10] [N9]
 #[test]
 fn waits_are_as_long_as_told_and_no_longer_than_believed() {
     let now = Timestamp(1_000 * HOUR);
@@ -124,7 +125,7 @@ fn failed(failure: AgentFailure) -> Outcome {
     attempted(AttemptEnd::Failed { failure, work: None })
 }
 
-/// [G1]
+/// [G1] [C10]
 #[test]
 fn a_task_waits_for_limits_so_often_and_is_counted_anew_for_a_person() {
     let mut bounds = Bounds::one_task();
@@ -136,7 +137,7 @@ fn a_task_waits_for_limits_so_often_and_is_counted_anew_for_a_person() {
     }
 }
 
-/// [G1]
+/// [G1] [C16]
 #[test]
 fn a_task_starts_over_so_often_and_is_counted_anew_for_a_person() {
     let mut bounds = Bounds::one_task();

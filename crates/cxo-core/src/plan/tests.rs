@@ -222,7 +222,7 @@ fn subtasks_are_taken_for_tasks_and_nothing_unknown_is() {
     assert!(read(r#"{"summary":"s","tasks":[{"id":"../a","title":"A"}]}"#).is_err());
 }
 
-/// [D2]
+/// [D2] [C2]
 #[test]
 fn a_parallel_group_needs_the_group_before_it() {
     let of = |name: &str, group: u32, needs: &[&str]| PlanTask {
@@ -263,7 +263,7 @@ fn groups_that_make_too_many_dependencies_are_refused() {
     taken((0..900).map(fits).collect());
 }
 
-/// [D2]
+/// [D2] [C2] [C16]
 #[test]
 fn tasks_that_write_one_file_are_ordered_as_they_stand_in_the_plan() {
     let three = |files: [&str; 3]| {
@@ -386,7 +386,7 @@ fn glob_of() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
-    /// [D2] Whenever a glob names a path, they may overlap; the converse need not hold.
+    /// [D2] [C16] Whenever a glob names a path, they may overlap; the converse need not hold.
     #[test]
     fn a_glob_and_what_it_names_overlap(glob in glob_of(), path in path_of()) {
         let Some(matcher) = matcher(&glob) else { return Ok(()) };
@@ -396,7 +396,7 @@ proptest! {
         }
     }
 
-    /// [D2] Two globs that name one path may overlap.
+    /// [D2] [C16] Two globs that name one path may overlap.
     #[test]
     fn globs_that_name_one_path_overlap(a in glob_of(), b in glob_of(), path in path_of()) {
         let (Some(one), Some(other)) = (matcher(&a), matcher(&b)) else { return Ok(()) };
@@ -405,8 +405,8 @@ proptest! {
         }
     }
 
-    /// [D2] Any two tasks that may write one file are ordered one way, through whatever lies
-    /// between them, and no circle comes of it.
+    /// [D2] [C2] [C16] Any two tasks that may write one file are ordered one way, through whatever
+    /// lies between them, and no circle comes of it.
     #[test]
     fn tasks_that_may_write_one_file_are_ordered(
         tasks in prop::collection::vec(

@@ -99,8 +99,8 @@ fn the_names_of_events_stay() {
     );
 }
 
-/// [G1] A log cannot fail to replay: what does not fit is told and changes nothing, and whatever
-/// comes of it can be looked at.
+/// [G1] [N2] [N10] A log cannot fail to replay: what does not fit is told and changes nothing, and
+/// whatever comes of it can be looked at.
 #[test]
 fn any_log_replays() {
     let mut fitted = 0_u32;

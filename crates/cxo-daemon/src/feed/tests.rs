@@ -52,7 +52,7 @@ fn no_line_is_made_for_nobody() {
     drop(pushed);
 }
 
-/// [G25] A subscriber that does not read is cut off with a bounded queue; the other goes on.
+/// [G25] [A4.3] A subscriber that does not read is cut off with a bounded queue; the other goes on.
 #[test]
 fn a_slow_subscriber_is_cut_and_the_other_goes_on() {
     let feed = Feed::new(0);

@@ -157,7 +157,7 @@ fn subscribers_leave_nothing_behind() {
     assert!(matches!(refused, Some(CallError::Refused(problem)) if problem.code == Code::Busy));
 }
 
-/// Events after a position come without a gap, from the log and then live.
+/// [A4.2] Events after a position come without a gap, from the log and then live.
 #[test]
 fn events_come_gapless_from_any_position() {
     let world = serving();

@@ -362,7 +362,7 @@ fn a_repeated_start_of_a_session_is_taken_up() {
     assert_eq!(told.code, Code::KeyReused);
 }
 
-/// [A4.1] [G25] Who asks for all that was missed and does not read holds up nobody.
+/// [A4.1] [G25] [A4.3] Who asks for all that was missed and does not read holds up nobody.
 #[test]
 fn readers_that_do_not_read_hold_up_nobody() {
     let mut world = World::new("");

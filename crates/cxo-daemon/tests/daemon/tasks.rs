@@ -32,8 +32,8 @@ fn workspaces(world: &World) -> std::path::PathBuf {
     world.at("state/codex-orch").join(id.trim())
 }
 
-/// [G6] What a cancelled agent had made is pinned, uncommitted and untracked files too, and is
-/// restored on request.
+/// [G6] [C13] [N1] What a cancelled agent had made is pinned, uncommitted and untracked files too,
+/// and is restored on request.
 #[test]
 fn a_cancelled_tasks_work_can_be_restored() {
     let mut world = World::new("[run]\nchecks = []\n");
@@ -124,7 +124,7 @@ fn an_attempt_waits_for_the_one_before_to_be_gone() {
     world.check(&seen);
 }
 
-/// [G30] A set-up command that fails is named with what it printed, and no agent starts.
+/// [G30] [N18] A set-up command that fails is named with what it printed, and no agent starts.
 #[test]
 fn a_set_up_that_fails_is_named() {
     let mut world = World::new(
@@ -164,8 +164,9 @@ fn a_result_branch_of_somebody_else_is_left_alone() {
     assert_eq!(branch, git(&world.repo(), &["rev-parse", "main"]));
 }
 
-/// [G6] After a run the workspaces of landed tasks go, but never one that holds something that no
-/// snapshot has; not even when the logs that go with it are deleted, nor by the next daemon.
+/// [G6] [C13] [D5] [N1] After a run the workspaces of landed tasks go, but never one that holds
+/// something that no snapshot has; not even when the logs that go with it are deleted, nor by the
+/// next daemon.
 #[test]
 fn only_what_is_pinned_is_tidied_away() {
     let mut world =

@@ -163,8 +163,8 @@ fn act(root: &Path, step: &Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// [G6] What is in the directory comes back byte for byte, mode for mode, and every commit
-    /// that the agent's git knows is in the hub.
+    /// [G6] [C12] [N1] What is in the directory comes back byte for byte, mode for mode, and every
+    /// commit that the agent's git knows is in the hub.
     #[test]
     fn what_an_agent_left_is_restorable(steps in proptest::collection::vec(step(), 1..14), kind in 0..2_usize) {
         let world = World::new();
@@ -199,7 +199,8 @@ fn no_change_is_the_tree_of_the_base() {
     assert_eq!(world.hub.read_ref(PIN).unwrap(), Some(snapshot.commit));
 }
 
-/// [G6] Commits in the middle of a rebase, on a detached HEAD, in the stash and in a pack.
+/// [G6] [C12] [N1] Commits in the middle of a rebase, on a detached HEAD, in the stash and in a
+/// pack.
 #[test]
 fn commits_of_the_agents_own_are_pinned() {
     let world = World::new();

@@ -108,7 +108,7 @@ fn diffs_are_inert() {
     );
 }
 
-/// "Kept n of m" for content, modify/delete and renames.
+/// [D9] [N14] "Kept n of m" for content, modify/delete and renames.
 #[test]
 fn provenance_counts_what_was_kept() {
     let world = World::new();

@@ -162,8 +162,8 @@ fn plant_attributes(trap: &Trap) {
     write(&trap.workspace, "evil.attributes", text);
 }
 
-/// Every setting that names a program, in every kind of workspace, with attributes that ask for
-/// it. One world for all settings: each is planted beside the others.
+/// [G22] Every setting that names a program, in every kind of workspace, with attributes that ask
+/// for it. One world for all settings: each is planted beside the others.
 #[test]
 fn settings_of_an_agents_repository_run_nothing() {
     for kind in [WorkspaceKind::Clone, WorkspaceKind::Worktree] {
@@ -211,8 +211,8 @@ fn plain_git_falls_for_what_we_do_not() {
     }
 }
 
-/// All hooks, in the agent's git directory, in a directory that its configuration names, in the
-/// hub and in the user's repository.
+/// [G22] All hooks, in the agent's git directory, in a directory that its configuration names, in
+/// the hub and in the user's repository.
 #[test]
 fn no_hook_runs() {
     let trap = Trap::new(WorkspaceKind::Clone);
@@ -236,7 +236,7 @@ fn no_hook_runs() {
     trap.do_everything();
 }
 
-/// What the user's own repository is set to run is not run by us either.
+/// [G22] What the user's own repository is set to run is not run by us either.
 #[test]
 fn settings_of_the_users_repository_run_nothing() {
     let trap = Trap::new(WorkspaceKind::Clone);
@@ -255,7 +255,7 @@ fn settings_of_the_users_repository_run_nothing() {
 /// Puts something in the place of the agent's git directory; the path is an evil repository.
 type Plant = fn(&Trap, &Path);
 
-/// The git directory replaced by something that leads elsewhere.
+/// [G22] The git directory replaced by something that leads elsewhere.
 #[test]
 fn a_swapped_git_directory_is_not_followed() {
     let plant: &[(&str, Plant)] = &[
@@ -291,7 +291,7 @@ fn a_swapped_git_directory_is_not_followed() {
     }
 }
 
-/// Nested repositories with settings of their own.
+/// [G22] Nested repositories with settings of their own.
 #[test]
 fn nested_repositories_run_nothing() {
     let trap = Trap::new(WorkspaceKind::Clone);
@@ -316,7 +316,7 @@ fn nested_repositories_run_nothing() {
     trap.do_everything();
 }
 
-/// A submodule of the base into which the agent put a repository of its own.
+/// [G22] A submodule of the base into which the agent put a repository of its own.
 #[test]
 fn a_planted_submodule_runs_nothing() {
     let mut trap = Trap::new(WorkspaceKind::Clone);
@@ -414,7 +414,7 @@ fn one_broken_history_keeps_no_other_out() {
     world.in_hub(&["fsck", "--strict", "--connectivity-only"]);
 }
 
-/// Symlinks in the place of directories and files lead nowhere: they are content.
+/// [G22] Symlinks in the place of directories and files lead nowhere: they are content.
 #[test]
 fn symlinks_are_content_and_are_not_followed() {
     let world = World::new();
@@ -440,7 +440,7 @@ fn symlinks_are_content_and_are_not_followed() {
     assert_eq!(fingerprint(&outside, &[]), before);
 }
 
-/// Names that are no refs, in every call that takes one.
+/// [G22] Names that are no refs, in every call that takes one.
 #[test]
 fn hostile_names_are_refused_everywhere() {
     let world = World::new();

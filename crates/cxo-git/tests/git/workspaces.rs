@@ -8,7 +8,7 @@ use cxo_git::{GitError, Origin, WorkspaceKind};
 
 use crate::world::{World, fingerprint, git, try_git, write};
 
-/// An agent finds an ordinary clean repository, whatever the kind.
+/// [A7.1] [B4.3] [C4] An agent finds an ordinary clean repository, whatever the kind.
 #[test]
 fn agents_find_a_clean_repository_of_their_own() {
     for init in [&[][..], &["--object-format=sha256"]] {

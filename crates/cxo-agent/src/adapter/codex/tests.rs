@@ -156,7 +156,7 @@ fn a_launch_is_complete() {
     assert_eq!(scene.root.path().join("f").metadata().unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-/// [G23] Keys are in the environment of the one process that needs them, and nowhere else.
+/// [G23] [C16] Keys are in the environment of the one process that needs them, and nowhere else.
 #[test]
 fn keys_are_in_no_argument_and_no_debug_output() {
     let mut scene = Scene::new();

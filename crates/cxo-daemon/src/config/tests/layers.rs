@@ -150,6 +150,7 @@ fn tables_merge_by_key_and_lists_replace() {
     assert_eq!(codex.env.keys().collect::<Vec<_>>(), ["A", "B"]);
 }
 
+/// [D4]
 #[test]
 fn the_base_may_come_from_an_earlier_tools_variable() {
     let world = World::new().repository("[run]\nbase = \"r\"\n");
@@ -250,7 +251,7 @@ fn user_text(key: &str, value: &str) -> String {
     )
 }
 
-/// Every key can be set by every layer, and the stronger layer wins and is remembered.
+/// [A6.5] Every key can be set by every layer, and the stronger layer wins and is remembered.
 #[test]
 fn every_key_is_settable_by_each_layer() {
     for key in KEYS {
