@@ -41,6 +41,11 @@ const STORIES: &[(&str, &str, &[&[&str]])] = &[
         &[&["\"remaining_budget\": 18800", "used       1200", "helper"]],
     ),
     (
+        "http.md",
+        include_str!("../../../docs/http.md"),
+        &[&["\"success\":true", "event: subscribed", "\"topic\":\"agent.status\""]],
+    ),
+    (
         "topics.md",
         include_str!("../../../docs/topics.md"),
         &[&["{\"topic\":\"session.changed\"", "{\"topic\":\"lock.changed\"", "action=acquired"]],

@@ -22,11 +22,22 @@ impl Call<'_> {
     }
 }
 
+/// Whether a caller can have what lasts as long as its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// The connection stays.
+    Connected,
+    /// There is one request and no more.
+    Passing,
+}
+
 /// One connection of somebody who proved who they are.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// Who it is.
     pub(crate) principal: Principal,
+    /// For how long it is there.
+    pub(crate) stay: Stay,
     current: Mutex<Option<SessionId>>,
     own: Mutex<Option<SessionId>>,
     /// Held while a session is made for this connection.
@@ -36,8 +47,18 @@ pub(crate) struct Caller {
 impl Caller {
     /// A caller that has no session yet.
     pub(crate) fn new(principal: Principal) -> Self {
+        Self::staying(principal, Stay::Connected)
+    }
+
+    /// A caller of one request, which names its session or has none.
+    pub(crate) fn passing(principal: Principal) -> Self {
+        Self::staying(principal, Stay::Passing)
+    }
+
+    fn staying(principal: Principal, stay: Stay) -> Self {
         Self {
             principal,
+            stay,
             current: Mutex::default(),
             own: Mutex::default(),
             making: tokio::sync::Mutex::default(),

@@ -41,6 +41,11 @@ impl Door {
         Some(Inside { door: self.clone() })
     }
 
+    /// How many are inside.
+    pub(crate) fn inside(&self) -> usize {
+        self.lock().inside
+    }
+
     /// Whether nobody is inside.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().inside == 0

@@ -11,7 +11,9 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use crate::capabilities::{Capability, CapabilityId};
+use crate::door::Inside;
 use crate::handlers::{Handlers, understood};
+use crate::inbox::{Inbox, Message};
 use crate::supervised::Supervised;
 use crate::{fresh, problems};
 
@@ -40,10 +42,38 @@ pub(crate) enum Right {
     Token(AgentId, Key),
     /// A capability, which is looked up for every request.
     Capability(CapabilityId),
+    /// A browser's, by a link that the user made; it ends when the key is replaced.
+    SignIn(CapabilityId, watch::Receiver<u64>),
     /// Being a process of this user is enough.
     Peer,
     /// None yet: each request is signed by itself.
     EachRequest,
+}
+
+impl Right {
+    /// Waits until the key that let somebody in is replaced.
+    pub(crate) async fn over(&mut self) {
+        if let Self::Key(rotations) | Self::SignIn(_, rotations) = self
+            && rotations.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Being inside. The run loop hears when it is over: whether the daemon is idle may have changed.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    inside: Option<Inside>,
+    inbox: Inbox,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        drop(self.inside.take());
+        let _ = self.inbox.offer(Message::Look);
+    }
 }
 
 /// What a right is limited to, beside what the method table says of its principal.
@@ -61,6 +91,42 @@ impl Gate {
         &self.handlers.executors.context().supervised
     }
 
+    /// Lets one more in; `None` if the door is closed or there are too many.
+    pub(crate) fn enter(&self) -> Option<Visit> {
+        let inside = self.handlers.door.enter()?;
+        Some(Visit { inside: Some(inside), inbox: self.handlers.inbox.clone() })
+    }
+
+    /// Whose a token is, and the right that it gives.
+    pub(crate) fn bearer(&self, token: &str) -> Option<(Principal, Right)> {
+        let stored = Key::from_hex(token)?.stored();
+        if let Some((principal, right)) = self.handlers.sign_ins.of_token(&stored) {
+            return Some((principal, right));
+        }
+        let digest = stored.to_hex();
+        let agent = self.handlers.published.shared(|shared| {
+            let mut agents = shared.agents.iter();
+            agents.find(|(_, agent)| agent.token_sha256 == *digest).map(|(id, _)| id.clone())
+        })?;
+        stored_of(&agent, &self.handlers)?;
+        Some((Principal::Agent(agent.clone()), Right::Token(agent, stored)))
+    }
+
+    /// Whether what is pushed by a right may go on being pushed.
+    pub(crate) fn still(&self, right: &Right) -> bool {
+        match right {
+            Right::Key(_) | Right::Peer | Right::EachRequest => true,
+            Right::Token(agent, stored) => self.has_token(agent, stored),
+            Right::Capability(id) | Right::SignIn(id, _) => {
+                self.handlers.capabilities.look_up(*id).is_some()
+            }
+        }
+    }
+
+    fn has_token(&self, agent: &AgentId, stored: &Key) -> bool {
+        stored_of(agent, &self.handlers).is_some_and(|now| now == *stored)
+    }
+
     /// Whether a right is worth something for this request, and what it is limited to. `body` is
     /// the request as it came.
     pub(crate) fn limits(
@@ -72,10 +138,13 @@ impl Gate {
         match right {
             Right::Key(_) | Right::Peer => Ok(None),
             Right::Token(agent, stored) => {
-                let is_good = stored_of(agent, &self.handlers).is_some_and(|now| now == *stored);
-                if is_good { Ok(None) } else { Err(unauthenticated("the token has ended")) }
+                if self.has_token(agent, stored) {
+                    Ok(None)
+                } else {
+                    Err(unauthenticated("the token has ended"))
+                }
             }
-            Right::Capability(id) => {
+            Right::Capability(id) | Right::SignIn(id, _) => {
                 let found = self.handlers.capabilities.look_up(*id);
                 found.map(Some).ok_or_else(|| unauthenticated("the capability has ended"))
             }

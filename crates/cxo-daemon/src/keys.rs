@@ -93,6 +93,11 @@ impl Keys {
         Ok(())
     }
 
+    /// How often the key was replaced.
+    pub(crate) fn rotation(&self) -> u64 {
+        *self.rotations.borrow()
+    }
+
     /// Changes when the key is replaced from now on.
     pub(crate) fn rotations(&self) -> watch::Receiver<u64> {
         self.rotations.subscribe()

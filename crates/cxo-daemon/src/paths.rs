@@ -92,6 +92,11 @@ impl Paths {
         self.runtime.join("daemon.port")
     }
 
+    /// The HTTP port of the daemon, while it listens on one.
+    pub(crate) fn http_port_file(&self) -> PathBuf {
+        self.runtime.join("http.port")
+    }
+
     /// All that a client needs to find the daemon and to be let in.
     pub(crate) fn address(&self) -> Address {
         Address {

@@ -28,19 +28,20 @@ use crate::door::Door;
 use crate::effects::{Cached, Context, Executors, Reports, own_env};
 use crate::feed::Feed;
 use crate::following::Following;
-use crate::gate::Gate;
+use crate::gate::{Gate, Leaving};
 use crate::handlers::Handlers;
 use crate::housekeeping::{Household, Housekeeping};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::listener::{AttemptSockets, Bound};
+use crate::listener::AttemptSockets;
 use crate::paths::{self, Paths};
 use crate::published::Published;
 use crate::remembered::Remembered;
 use crate::run_loop::RunLoop;
+use crate::sign_in::SignIns;
 use crate::slots::Slots;
 use crate::supervised::Supervised;
-use crate::{fresh, listener, problems};
+use crate::{fresh, http, listener, problems};
 
 /// How long a supervisor stays that has nothing to do and nobody to talk to.
 const SUPERVISOR_IDLE_EXIT_MS: &str = "60000";
@@ -80,18 +81,13 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let door = Arc::new(Door::default());
     let feed = Arc::new(Feed::new(seq.0));
     let published = Arc::new(Published::default());
-    let context = Arc::new(Context {
-        supervised: supervised(&paths)?,
-        following: Following::start().map_err(|error| internal(&error))?,
-        slots: Slots::default(),
-        sockets: OnceLock::new(),
-        settings: Cached::default(),
-        environments: Cached::default(),
-        reports: Box::new(ToInbox::new(&inbox, &feed, &published)),
-        hub,
-        paths: paths.clone(),
-    });
+    let reports = ToInbox::new(&inbox, &feed, &published);
+    let context = Arc::new(context(hub, &paths, reports)?);
     let executors = Executors::new(context.clone());
+    let runtime = runtime()?;
+    let opened = runtime.block_on(Ways::bind(&repository, &paths, &config.server))?;
+    let (ways, http, compat) = opened;
+    let (keys, capabilities) = (Arc::new(Keys::open(&paths.key_file)?), Arc::default());
     let handlers = Arc::new(Handlers {
         database: paths.database(),
         paths: paths.clone(),
@@ -100,21 +96,19 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         door: door.clone(),
         feed: feed.clone(),
         executors: executors.clone(),
-        keys: Arc::new(Keys::open(&paths.key_file)?),
-        capabilities: Arc::default(),
+        sign_ins: SignIns::new(keys.clone(), Arc::clone(&capabilities)),
+        http,
+        keys,
+        capabilities,
         started_at: fresh::now(),
         changed: tokio::sync::Notify::new(),
         remembered,
         trees: crate::trees::Trees::default(),
     });
-    let runtime = runtime()?;
     let of_system = |error: std::io::Error| internal(&error);
-    let (bound, compat) = runtime.block_on(open_up(&repository, &paths, &config.server))?;
     let signals = runtime.block_on(async { Signals::hear() }).map_err(of_system)?;
     let (farewell, leaving) = watch::channel(false);
-    let gate = Arc::new(Gate::new(handlers));
-    let sockets = AttemptSockets::new(gate.clone(), leaving.clone(), runtime.handle().clone());
-    let _ = context.sockets.set(sockets);
+    let gate = open_gate(handlers, &context, (leaving.clone(), &runtime));
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
         Household { executors: executors.clone(), published: published.clone(), logs: config.logs };
@@ -133,14 +127,14 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let mut listening = None;
     let ran = run_loop.run(|| {
         // Only now that the state is there: nobody is to be told that there is none.
-        listening = Some(runtime.spawn(listener::serve(bound, gate, leaving)));
+        listening = Some(runtime.spawn(ways.serve(gate, leaving)));
         say("ready");
     });
     let ran = ran.map_err(|error| problems::of_load(&error));
     leave_clock(&published, &paths);
     // Nobody is to find a socket behind which nobody is.
     door.close();
-    listener::close(&paths);
+    Ways::close(&paths);
     drop(compat);
     let _ = farewell.send(true);
     let _ = listening.map(|listening| runtime.block_on(listening));
@@ -150,16 +144,66 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     ran.map(drop)
 }
 
-/// Makes the way in, and shows it to older clients where that is wanted.
-async fn open_up(
-    repository: &Repository,
-    paths: &Paths,
-    config: &ServerConfig,
-) -> Result<(Bound, Option<Compat>), Problem> {
-    let bound = listener::bind(paths, config).await.map_err(|error| internal(&error))?;
-    let dir = config.compat_dir.as_deref();
-    let compat = dir.map(|dir| Compat::publish(dir, (repository, paths), &bound)).transpose();
-    Ok((bound, compat.inspect_err(|_| listener::close(paths))?))
+/// What effects work with.
+fn context(hub: Hub, paths: &Paths, reports: ToInbox) -> Result<Context, Problem> {
+    Ok(Context {
+        supervised: supervised(paths)?,
+        following: Following::start().map_err(|error| internal(&error))?,
+        slots: Slots::default(),
+        sockets: OnceLock::new(),
+        settings: Cached::default(),
+        environments: Cached::default(),
+        reports: Box::new(reports),
+        hub,
+        paths: paths.clone(),
+    })
+}
+
+/// What all ways in lead to; from now on attempts can have sockets of their own.
+fn open_gate(
+    handlers: Arc<Handlers>,
+    context: &Context,
+    (leaving, runtime): (Leaving, &Runtime),
+) -> Arc<Gate> {
+    let gate = Arc::new(Gate::new(handlers));
+    let sockets = AttemptSockets::new(gate.clone(), leaving, runtime.handle().clone());
+    let _ = context.sockets.set(sockets);
+    gate
+}
+
+/// The ways in.
+struct Ways {
+    sockets: listener::Bound,
+    http: Option<http::Bound>,
+}
+
+impl Ways {
+    /// Makes them, and shows the first to older clients where that is wanted.
+    async fn bind(
+        repository: &Repository,
+        paths: &Paths,
+        config: &ServerConfig,
+    ) -> Result<(Self, http::Served, Option<Compat>), Problem> {
+        let sockets = listener::bind(paths, config).await.map_err(|error| internal(&error))?;
+        let dir = config.compat_dir.as_deref();
+        let compat = dir.map(|dir| Compat::publish(dir, (repository, paths), &sockets)).transpose();
+        let compat = compat.inspect_err(|_| listener::close(paths))?;
+        let (served, http) = http::bind(paths, config).await;
+        Ok((Self { sockets, http }, served, compat))
+    }
+
+    async fn serve(self, gate: Arc<Gate>, leaving: Leaving) {
+        let sockets = listener::serve(self.sockets, gate.clone(), leaving.clone());
+        match self.http {
+            Some(bound) => drop(tokio::join!(sockets, http::serve(bound, gate, leaving))),
+            None => sockets.await,
+        }
+    }
+
+    fn close(paths: &Paths) {
+        listener::close(paths);
+        http::close(paths);
+    }
 }
 
 /// What a daemon decides before anything else: what the configuration says of tokens, and that no

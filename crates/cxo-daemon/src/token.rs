@@ -14,9 +14,14 @@ impl Token {
         fresh::secret().map(Self)
     }
 
-    /// What is kept of it, in hex.
+    /// What is kept of it.
+    pub(crate) fn stored(&self) -> Key {
+        self.0.stored()
+    }
+
+    /// The same in hex.
     pub(crate) fn digest(&self) -> String {
-        self.0.stored().to_hex().to_string()
+        self.stored().to_hex().to_string()
     }
 
     /// The token, for whom it was made.

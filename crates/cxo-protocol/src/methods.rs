@@ -242,6 +242,8 @@ methods! {
     RecoverRestore "recover.restore" (params::RecoverRestore) -> params::Done, User, Write, Repository;
     /// Puts a new key in the place of the repository's, and ends the connections of the old one.
     KeyRotate "key.rotate" (params::Nothing) -> params::Done, User, Write, None;
+    /// Makes a link by which a browser signs in, once and within a minute.
+    DashboardLink "dashboard.link" (params::Nothing) -> params::DashboardLink, User, Write, None;
     /// Which daemon this is and what it does.
     DaemonStatus "daemon.status" (params::Nothing) -> params::DaemonStatus, User, Read, None;
     /// Ends the daemon. Agents go on under their supervisor, and the next daemon takes them up.

@@ -16,6 +16,15 @@ use crate::{Answer, AttemptId, CommitId, Plan, Receipt, RunId, TaskId, Timestamp
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// A link by which a browser signs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DashboardLink {
+    /// The address, with the code in its fragment. Who opens it first is signed in.
+    pub url: String,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
 /// It was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Done {
@@ -315,6 +324,9 @@ pub struct DaemonStatus {
     pub state_dir: String,
     /// Where it listens.
     pub socket: String,
+    /// The port of 127.0.0.1 on which it speaks HTTP, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
     /// Runs that are not over.
     pub open_runs: u32,
     /// Effects that are going on.

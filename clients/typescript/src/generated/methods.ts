@@ -77,6 +77,8 @@ export interface Methods {
   "recover.restore": { params: t.RecoverRestore; result: t.Done };
   /** Puts a new key in the place of the repository's, and ends the connections of the old one. */
   "key.rotate": { params: t.Nothing; result: t.Done };
+  /** Makes a link by which a browser signs in, once and within a minute. */
+  "dashboard.link": { params: t.Nothing; result: t.DashboardLink };
   /** Which daemon this is and what it does. */
   "daemon.status": { params: t.Nothing; result: t.DaemonStatus };
   /** Ends the daemon. Agents go on under their supervisor, and the next daemon takes them up. */
@@ -125,6 +127,7 @@ export const METHOD_KINDS: { readonly [M in Method]: "read" | "write" } = {
   "recover.list": "read",
   "recover.restore": "write",
   "key.rotate": "write",
+  "dashboard.link": "write",
   "daemon.status": "read",
   "daemon.stop": "write",
 };

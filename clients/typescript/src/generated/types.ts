@@ -158,6 +158,8 @@ export type CommitId = string;
 export interface DaemonStatus {
   /** Effects that are going on. */
   effects: number;
+  /** The port of 127.0.0.1 on which it speaks HTTP, where it does. */
+  http_port?: number | null;
   /** Runs that are not over. */
   open_runs: number;
   /** Its process id. */
@@ -182,6 +184,14 @@ export interface DaemonStatus {
 export interface DaemonStop {
   /** Also end agents and checks that are going on; they are resumed by the next daemon. */
   agents?: AgentsOnStop;
+}
+
+/** A link by which a browser signs in. */
+export interface DashboardLink {
+  /** Until when it works. */
+  expires_at: Timestamp;
+  /** The address, with the code in its fragment. Who opens it first is signed in. */
+  url: string;
 }
 
 /** A change. */

@@ -164,7 +164,8 @@ pub(crate) fn daemon(status: &DaemonStatus, look: &Look, now: Timestamp) -> Stri
         ("socket", plain(&status.socket)),
     ];
     let mut text = String::new();
-    for (name, value) in rows {
+    let http = status.http_port.map(|port| ("http", format!("127.0.0.1:{port}")));
+    for (name, value) in rows.into_iter().chain(http) {
         let _ = writeln!(text, "{} {value}", look.paint(Tint::Faint, &format!("{name:<10}")));
     }
     text

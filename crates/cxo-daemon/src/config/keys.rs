@@ -49,6 +49,8 @@ pub(super) const KEYS: &[Key] = &[
     key("state.dir", Shape::Path),
     key("server.transport", Shape::Choice(&["auto", "uds", "pipe", "tcp"])),
     key("server.tcp_port", Shape::Count { min: 0, max: 65_535 }),
+    key("server.http_port", Shape::Count { min: 0, max: 65_535 }),
+    key("server.metrics", Shape::Switch),
     key("server.queue_capacity", Shape::Count { min: 1, max: 65_536 }),
     key("server.idle_exit", Shape::Span),
     key("server.peer_uid_is_enough", Shape::Switch),

@@ -24,11 +24,13 @@ pub(crate) struct Places {
 }
 
 /// The keys that a repository's file cannot set.
-pub(super) const USERS_OWN: [&str; 6] = [
+pub(super) const USERS_OWN: [&str; 8] = [
     "state.dir",
     "workspace.dir",
     "server.transport",
     "server.tcp_port",
+    "server.http_port",
+    "server.metrics",
     "server.peer_uid_is_enough",
     "server.compat_dir",
 ];

@@ -200,6 +200,13 @@ pub struct ServerConfig {
     /// The TCP port; 0 for any that is free. The chosen one stands in the port file.
     #[schemars(range(max = 65_535))]
     pub tcp_port: u16,
+    /// The port of 127.0.0.1 on which the daemon speaks HTTP, for browsers and for programs that have
+    /// nothing else; 0 for any that is free. The chosen one stands in the file `http.port`. Without it
+    /// there is no HTTP.
+    #[schemars(range(max = 65_535))]
+    pub http_port: Option<u16>,
+    /// Shows counts at `/metrics` of the HTTP port, to every user of this machine.
+    pub metrics: bool,
     /// Requests that may wait to be decided. One more is refused at once.
     #[schemars(range(min = 1, max = 65_536))]
     pub queue_capacity: u32,
@@ -218,6 +225,8 @@ impl Default for ServerConfig {
         Self {
             transport: Transport::Auto,
             tcp_port: 0,
+            http_port: None,
+            metrics: false,
             queue_capacity: 1024,
             idle_exit: TimeSpan::minutes(15),
             peer_uid_is_enough: false,

@@ -16,8 +16,8 @@ use cxo_core::{Command, Repo, SharedCommand};
 use cxo_protocol::methods::{Kind, ParseError, Request, Scope};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
-    AgentsOnStop, Approve, DaemonStatus, Done, EditPlan, ReceiptList, ReceiptOf, ResumeRun,
-    StatusQuery,
+    AgentsOnStop, Approve, DaemonStatus, DashboardLink, Done, EditPlan, ReceiptList, ReceiptOf,
+    ResumeRun, StatusQuery,
 };
 use cxo_protocol::view::{RunView, STATUS_VERSION, StatusDocument};
 use cxo_protocol::{Code, Problem, RunId, Timestamp};
@@ -32,11 +32,13 @@ use crate::door::Door;
 use crate::effects::Executors;
 use crate::feed::Feed;
 use crate::fresh;
+use crate::http::Served;
 use crate::inbox::{Client, Inbox, Message, Remember};
 use crate::keys::Keys;
 use crate::paths::Paths;
 use crate::published::Published;
 use crate::remembered::Remembered;
+use crate::sign_in::SignIns;
 use crate::subscription::Sources;
 use crate::trees::Trees;
 
@@ -62,6 +64,10 @@ pub(crate) struct Handlers {
     pub(crate) keys: Arc<Keys>,
     /// What others than the user may do.
     pub(crate) capabilities: Arc<Capabilities>,
+    /// Browsers that are signed in.
+    pub(crate) sign_ins: SignIns,
+    /// Whether browsers can come at all.
+    pub(crate) http: Served,
     /// When the daemon started.
     pub(crate) started_at: Timestamp,
     /// Tells those who wait for a lock that one is free.
@@ -174,6 +180,7 @@ impl Handlers {
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
             Request::RecoverRestore(params) => json(&self.recover_restore(params).await?),
             Request::KeyRotate(_) => self.rotate_key(call).await,
+            Request::DashboardLink(_) => json(&self.dashboard_link()?),
             Request::DaemonStatus(_) => json(&self.daemon_status()),
             Request::DaemonStop(params) => json(&self.stop(params.agents)?),
             // The listener subscribes: it holds the connection.
@@ -310,7 +317,8 @@ impl Handlers {
         Ok(ReceiptList { run, receipts: of_base.chain(of_tasks).collect() })
     }
 
-    fn server_status(&self) -> ServerStatus {
+    /// How the server is.
+    pub(crate) fn server_status(&self) -> ServerStatus {
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let (open, working) = self.published.open_and_working();
         let (agents, used, total) = self.published.shared(|shared| {
@@ -338,6 +346,7 @@ impl Handlers {
             started_at: self.started_at,
             state_dir: self.paths.state.display().to_string(),
             socket: self.paths.socket().display().to_string(),
+            http_port: self.http.port().ok(),
             open_runs: small(self.published.open_runs()),
             effects: small(self.executors.how_many()),
             queue: small(self.inbox.waiting()),
@@ -349,6 +358,13 @@ impl Handlers {
         self.keys.rotate()?;
         let done = Done { message: Some("the key was replaced; its connections end".to_owned()) };
         self.conclude(SharedCommand::NoteKeyRotated.into(), call, |_| done).await
+    }
+
+    fn dashboard_link(&self) -> Result<DashboardLink, Problem> {
+        let port = self.http.port()?;
+        let code = self.sign_ins.code(fresh::now())?;
+        let url = format!("http://127.0.0.1:{port}/#code={}", code.secret);
+        Ok(DashboardLink { url, expires_at: code.expires_at })
     }
 
     fn stop(&self, agents: AgentsOnStop) -> Result<Done, Problem> {

@@ -11,7 +11,7 @@ use cxo_protocol::{Code, Principal, Problem, SessionId};
 use serde_json::Value;
 
 use super::Handlers;
-use crate::caller::{Call, Caller};
+use crate::caller::{Call, Caller, Stay};
 use crate::{fresh, problems};
 
 /// A session of the caller's, and the tree that it works on.
@@ -99,6 +99,14 @@ impl Handlers {
     /// A session for a caller who started none. It works on the user's checkout only in that it may
     /// lock there: to write in it takes a session that the user opened on it.
     async fn session_of_connection(&self, caller: &Caller) -> Result<SessionId, Problem> {
+        if caller.stay == Stay::Passing {
+            return Err(Problem::new(Code::NoSession, "no session is named")
+                .because("a request without a connection cannot have one that ends with it")
+                .keeping("nothing was changed")
+                .try_next(
+                    "session.start {\"session_id\": …, \"cwd\": …}, and name it as `session_id`",
+                ));
+        }
         let session = SessionId::new(&format!("c{}", fresh::letters(12)))
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         self.decide(Command::Shared(SharedCommand::StartSession {

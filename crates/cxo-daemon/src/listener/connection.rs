@@ -24,7 +24,7 @@ use super::entry::{Entered, too_large};
 use super::push::{Subscriptions, Waiting};
 use super::wire::{End, Wire};
 use crate::caller::Caller;
-use crate::gate::{Gate, Leaving, Limits, Right, admit, unauthenticated};
+use crate::gate::{Gate, Leaving, Limits, admit, unauthenticated};
 use crate::handlers::IdemKey;
 
 /// Requests of one connection that wait at once.
@@ -120,7 +120,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                     }
                 }
                 Some(notice) = self.notices.recv() => self.push(&notice),
-                () = until_over(&mut self.entered.right) => return Err(Ends),
+                () = self.entered.right.over() => return Err(Ends),
                 () = until_left(&mut leaving) => return Err(Ends),
             }
         }
@@ -141,7 +141,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             let written: io::Result<()> = tokio::select! {
                 biased;
                 written = &mut writing => written,
-                () = until_over(&mut self.entered.right) => return Err(Ends),
+                () = self.entered.right.over() => return Err(Ends),
                 () = until_left(leaving) => {
                     let last = tokio::time::timeout(FAREWELL / 2, writing).await;
                     last.unwrap_or_else(|late| Err(late.into()))
@@ -290,16 +290,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
 /// Waits until the daemon leaves.
 async fn until_left(leaving: &mut Leaving) {
     let _ = leaving.wait_for(|leaves| *leaves).await;
-}
-
-/// Waits until the key that let this client in is replaced.
-async fn until_over(right: &mut Right) {
-    if let Right::Key(rotations) = right
-        && rotations.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
 }
 
 /// The answer to a call; one that is too long for a frame is an error instead.

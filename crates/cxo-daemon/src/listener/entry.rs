@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use cxo_protocol::problem::WireError;
 use cxo_protocol::wire::handshake::{Challenged, Daemon, Hello, Known, Opened, Shake, token_id};
+use cxo_protocol::wire::sign_in::{SignIn, SignedIn};
 use cxo_protocol::wire::{AuthError, Call, strict_json};
 use cxo_protocol::{Code, Principal, Problem};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -94,6 +96,9 @@ where
     W: AsyncWrite + Unpin,
 {
     let frame = wire.next().await?;
+    if matches!(arrival.admission, Admission::Bearer) {
+        return by_bearer(&frame, wire, gate).await;
+    }
     let Some(hello) = hello_of(&frame)? else {
         return without_handshake(frame, arrival, gate);
     };
@@ -121,8 +126,36 @@ where
     Ok(Entered { principal, right, opened: Some(opened), first: None })
 }
 
-fn json(shake: &Shake) -> Vec<u8> {
-    serde_json::to_vec(shake).unwrap_or_default()
+/// Whoever shows a token, or a code that becomes one.
+async fn by_bearer<R, W>(
+    frame: &[u8],
+    wire: &mut Wire<R, W>,
+    gate: &Gate,
+) -> Result<Entered, Refusal>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let shown = strict_json::read(frame).and_then(serde_json::from_value);
+    let (principal, right, token) = match shown.map_err(|_| AuthError::Malformed)? {
+        SignIn::Bearer { token } => {
+            let found = gate.bearer(&token);
+            let (principal, right) =
+                found.ok_or_else(|| unauthenticated("the token is not worth anything"))?;
+            (principal, right, None)
+        }
+        SignIn::Code { code } => {
+            let (token, right) = gate.handlers.sign_ins.redeem(&code, fresh::now())?;
+            (Principal::Gui, right, Some(token))
+        }
+    };
+    let (token, expires_at) = token.map(|token| (token.secret, token.expires_at)).unzip();
+    wire.send(&json(&SignedIn::Welcome { token, expires_at })).await?;
+    Ok(Entered { principal, right, opened: None, first: None })
+}
+
+fn json(said: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(said).unwrap_or_default()
 }
 
 fn read(frame: &[u8]) -> Result<Shake, serde_json::Error> {
@@ -176,6 +209,8 @@ fn without_handshake(frame: Vec<u8>, arrival: &Arrival, gate: &Gate) -> Result<E
             let principal = capability.ok_or(Refusal::Gone)?.principal.clone();
             (principal, Right::Capability(*id))
         }
+        // It came by another entry.
+        Admission::Bearer => return Err(AuthError::Malformed.into()),
         Admission::Peer => (Principal::User, Right::Peer),
         Admission::Key => match Call::read(&frame) {
             Ok(call) if call.auth.is_some() => (Principal::User, Right::EachRequest),

@@ -5,7 +5,7 @@ mod attempt;
 mod connection;
 mod entry;
 mod push;
-mod tcp;
+pub(crate) mod tcp;
 mod uds;
 mod wire;
 
@@ -16,23 +16,23 @@ use std::time::Duration;
 use cxo_protocol::address::Way;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving};
-use crate::inbox::Message;
 use crate::paths::Paths;
 use uds::Peer;
 
 pub(crate) use attempt::{AttemptSocket, AttemptSockets};
+pub(crate) use push::known_topics;
 
 /// How long clients may take to read their last answers when they or the daemon leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long to wait when the system has no descriptor for one more connection.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Connections of one listener that did not prove themselves yet. One more is closed at once: who
 /// holds a key needs milliseconds for it.
@@ -47,6 +47,8 @@ enum Admission {
     Peer,
     /// By the socket itself, which is one attempt's.
     Attempt(CapabilityId),
+    /// By a token, or by a code that becomes one; there is no handshake.
+    Bearer,
 }
 
 /// A connection that was taken and has not said anything.
@@ -63,7 +65,7 @@ impl Arrival {
         let is_agent = || peer.pid.is_none_or(|pid| gate.supervised().is_supervised(pid));
         match self.admission {
             Admission::Peer if is_agent() => Self { admission: Admission::Key, ..self },
-            Admission::Peer | Admission::Key | Admission::Attempt(_) => self,
+            Admission::Peer | Admission::Key | Admission::Attempt(_) | Admission::Bearer => self,
         }
     }
 }
@@ -205,26 +207,48 @@ impl Taken {
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let Ok(entering) = self.entering.clone().try_acquire_owned() else { return };
-        let (gate, mut leaving) = (self.gate.clone(), self.leaving.clone());
-        self.connections.spawn(async move {
-            let mut wire = wire::Wire::new(read, write, gate.room.clone());
-            let entered = tokio::select! {
-                biased;
-                entered = entry::enter(&mut wire, &arrival, &gate) => entered,
-                _ = leaving.wait_for(|leaves| *leaves) => None,
-            };
-            drop(entering);
-            let Some(entered) = entered else { return };
-            let Some(inside) = gate.handlers.door.enter() else { return };
-            connection::serve(wire, entered, &gate, leaving).await;
-            drop(inside);
-            // Whether the daemon is idle may have changed.
-            let _ = gate.handlers.inbox.offer(Message::Look);
-        });
+        let (gate, leaving) = (self.gate.clone(), self.leaving.clone());
+        self.connections.spawn(attend((read, write), (arrival, entering), gate, leaving));
     }
 
     async fn let_go(mut self) {
         let all = async { while self.connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(FAREWELL, all).await;
     }
+}
+
+/// Serves frames that come by another protocol, from who shows a token or a code at first. Until then
+/// it has a place among those who enter.
+pub(crate) async fn attend_bearer<R, W>(
+    streams: (R, W),
+    entering: OwnedSemaphorePermit,
+    gate: Arc<Gate>,
+    leaving: Leaving,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer };
+    attend(streams, (arrival, entering), gate, leaving).await;
+}
+
+async fn attend<R, W>(
+    (read, write): (R, W),
+    (arrival, entering): (Arrival, OwnedSemaphorePermit),
+    gate: Arc<Gate>,
+    mut leaving: Leaving,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut wire = wire::Wire::new(read, write, gate.room.clone());
+    let entered = tokio::select! {
+        biased;
+        entered = entry::enter(&mut wire, &arrival, &gate) => entered,
+        _ = leaving.wait_for(|leaves| *leaves) => None,
+    };
+    drop(entering);
+    let Some(entered) = entered else { return };
+    let Some(_visit) = gate.enter() else { return };
+    connection::serve(wire, entered, &gate, leaving).await;
 }

@@ -151,7 +151,8 @@ fn json(reply: &impl Serialize) -> Result<Value, Problem> {
     serde_json::to_value(reply).map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
-fn known_topics(topics: &[String]) -> Result<(), Problem> {
+/// Refuses topics that there are not.
+pub(crate) fn known_topics(topics: &[String]) -> Result<(), Problem> {
     if topics.is_empty() || topics.len() > MAX_SUBSCRIPTIONS {
         return Err(Problem::new(Code::BadRequest, "which topics?")
             .because(format!("between 1 and {MAX_SUBSCRIPTIONS} can be named in one call"))

@@ -10,7 +10,7 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 /// Binds a port of this machine, 0 for any, and writes it down.
-pub(super) async fn bind(port: u16, port_file: &Path) -> io::Result<(TcpListener, u16)> {
+pub(crate) async fn bind(port: u16, port_file: &Path) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let port = listener.local_addr()?.port();
     let beside = port_file.with_extension("port-new");

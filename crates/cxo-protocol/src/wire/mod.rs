@@ -10,6 +10,7 @@ pub mod framing;
 pub mod handshake;
 pub mod header;
 pub mod key;
+pub mod sign_in;
 pub mod signed;
 pub mod strict_json;
 

@@ -41,7 +41,9 @@ fn without_any_source_the_defaults_hold() {
     run.timeouts.check = "30m" (default)
     run.timeouts.silence = "20m" (default)
     server.compat_dir = null (default)
+    server.http_port = null (default)
     server.idle_exit = "15m" (default)
+    server.metrics = false (default)
     server.peer_uid_is_enough = false (default)
     server.queue_capacity = 1024 (default)
     server.tcp_port = 0 (default)
@@ -213,6 +215,7 @@ fn examples(key: &str) -> [&'static str; 2] {
         | "workspace.max_untracked_mb"
         | "logs.max_mb"
         | "server.tcp_port"
+        | "server.http_port"
         | "server.queue_capacity"
         | "tokens.total_budget"
         | "tokens.warning_threshold"
@@ -228,7 +231,7 @@ fn examples(key: &str) -> [&'static str; 2] {
         "agents.*.sandbox" => ["\"none\"", "\"workspace-write\""],
         "workspace.isolation" => ["\"worktree\"", "\"none\""],
         "server.transport" => ["\"uds\"", "\"tcp\""],
-        "server.peer_uid_is_enough" | "agents.*.terminal" => ["true", "false"],
+        "server.peer_uid_is_enough" | "server.metrics" | "agents.*.terminal" => ["true", "false"],
         "workspace.dir" | "state.dir" => ["\"/a\"", "\"~/b\""],
         "workspace.writable" => ["[\"/a\"]", "[\"~/b\"]"],
         _ => ["\"7m\"", "\"9m\""],

@@ -1,0 +1,230 @@
+//! HTTP on 127.0.0.1: one more way to the calls and events that the socket has, for browsers and for
+//! programs that have nothing else. It has no methods, no rules of access and no state of its own.
+//!
+//! [`rules`] says which requests are looked at, and keeps web pages out; then [`bearer`] or the
+//! signature in a request says who calls, and the [gate](crate::gate) whether they may. Any user of
+//! this machine can connect here.
+
+mod answer;
+mod bearer;
+mod body;
+mod events;
+mod metrics;
+mod rpc;
+mod rules;
+mod stalling;
+mod web_socket;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use cxo_protocol::{Code, Problem};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::config::ServerConfig;
+use crate::gate::{Gate, Leaving};
+use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, tcp};
+use crate::paths::Paths;
+use answer::Refusal;
+use metrics::Metrics;
+use rules::{Port, Route};
+use stalling::Stalling;
+
+/// How long the head of a request may take, and how long a connection stays without one.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// Bytes of the head of a request.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Headers of a request. Browsers send about twenty.
+const MAX_HEADERS: usize = 64;
+
+/// Connections of callers who are not known. One more is closed at once. A connection of events, or a
+/// WebSocket, is counted at the [door](crate::door) instead, once it is known whose it is.
+const MAX_UNKNOWN: usize = 256;
+
+/// A port on which nobody is served yet.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: TcpListener,
+    port: u16,
+    metrics: bool,
+}
+
+/// Whether HTTP is served.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// At this port.
+    At(u16),
+    /// It was not asked for.
+    Off,
+    /// The port cannot be had.
+    Refused(io::Error),
+}
+
+impl Served {
+    /// The port, or why there is none.
+    pub(crate) fn port(&self) -> Result<u16, Problem> {
+        let none = |why: String, next: &str| {
+            Problem::new(Code::WrongState, "the daemon does not speak HTTP")
+                .because(why)
+                .keeping("nothing was changed")
+                .try_next(next)
+        };
+        match self {
+            Self::At(port) => Ok(*port),
+            Self::Off => Err(none(
+                "`server.http_port` is not set in the user's own configuration".to_owned(),
+                "cxo daemon stop && CXO_SERVER_HTTP_PORT=0 cxo daemon start",
+            )),
+            Self::Refused(error) => Err(none(
+                format!("the port cannot be had: {error}"),
+                "cxo daemon stop && CXO_SERVER_HTTP_PORT=0 cxo daemon start",
+            )),
+        }
+    }
+}
+
+/// Binds the port of 127.0.0.1 that is configured and writes it down. A port that cannot be had is no
+/// reason not to serve otherwise: daemons of two repositories may be told the same.
+pub(crate) async fn bind(paths: &Paths, config: &ServerConfig) -> (Served, Option<Bound>) {
+    let Some(port) = config.http_port else { return (Served::Off, None) };
+    match tcp::bind(port, &paths.http_port_file()).await {
+        Ok((listener, port)) => {
+            let bound = Bound { listener, port, metrics: config.metrics };
+            (Served::At(port), Some(bound))
+        }
+        Err(error) => {
+            tracing::warn!(port, %error, "the daemon does not speak HTTP: its port cannot be had");
+            (Served::Refused(error), None)
+        }
+    }
+}
+
+/// Nobody is to find a port behind which nobody is.
+pub(crate) fn close(paths: &Paths) {
+    let _ = std::fs::remove_file(paths.http_port_file());
+}
+
+/// What a browser sees.
+const PAGE: &str =
+    "Codex Orchestrator\n\nThere is no dashboard in this build. Programs: docs/http.md.\n";
+
+/// What all requests share.
+#[derive(Debug)]
+struct Http {
+    gate: Arc<Gate>,
+    leaving: Leaving,
+    port: Port,
+    metrics: Option<Metrics>,
+    /// Held by whatever goes on, so that it can be waited for.
+    going_on: mpsc::Sender<Infallible>,
+}
+
+/// The place of a connection among those of unknown callers, until it is given back.
+type Place = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+
+/// Serves until the daemon leaves, and then lets each request get its answer.
+pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
+    let (going_on, mut over) = mpsc::channel(1);
+    let http = Arc::new(Http {
+        gate,
+        leaving: leaving.clone(),
+        port: Port(bound.port),
+        metrics: bound.metrics.then(Metrics::default),
+        going_on,
+    });
+    let unknown = Arc::new(Semaphore::new(MAX_UNKNOWN));
+    loop {
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            _ = leaving.changed() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                let Ok(place) = unknown.clone().try_acquire_owned() else { continue };
+                let place = Arc::new(Mutex::new(Some(place)));
+                tokio::spawn(connection(stream, http.clone(), place));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP connection was not taken");
+                // Out of descriptors: let some be closed first.
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+    drop((bound, http));
+    let _ = tokio::time::timeout(FAREWELL, over.recv()).await;
+}
+
+async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
+    let _going_on = http.going_on.clone();
+    let mut leaving = http.leaving.clone();
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (http, place) = (http.clone(), place.clone());
+        async move { Ok::<_, Infallible>(answer(request, &http, &place).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES);
+    let stream = TokioIo::new(Stalling::new(stream));
+    let mut serving = pin!(builder.serve_connection(stream, service).with_upgrades());
+    // However a connection ends, there is nobody left to tell.
+    tokio::select! {
+        _ = &mut serving => return,
+        _ = leaving.wait_for(|leaves| *leaves) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+/// Answers a request, or says why not.
+async fn answer(request: hyper::Request<Incoming>, http: &Arc<Http>, place: &Place) -> Response {
+    let (parts, body) = request.into_parts();
+    let routed = rules::route(&parts, http.port);
+    let route = routed.as_ref().ok().copied();
+    let answered = match routed {
+        Ok(route) => answer_route(route, (parts, body), http, place).await,
+        Err(refusal) => Err(refusal),
+    };
+    let response = answered.unwrap_or_else(Refusal::into_response);
+    if let Some(metrics) = &http.metrics {
+        metrics.answered(route, response.status());
+    }
+    answer::guarded(response)
+}
+
+async fn answer_route(
+    route: Route,
+    (mut parts, body): (Parts, Incoming),
+    http: &Arc<Http>,
+    place: &Place,
+) -> Result<Response, Refusal> {
+    match route {
+        Route::Rpc => rpc::answer(&parts, body, http).await,
+        Route::Events => events::answer(&parts, http, place),
+        Route::WebSocket => web_socket::answer(&mut parts, http, place).await,
+        Route::Health => Ok(answer::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
+        Route::Metrics => match &http.metrics {
+            Some(metrics) => metrics.answer(&http.gate.handlers),
+            None => Err(rules::nothing_here()),
+        },
+        Route::Page => {
+            Ok(answer::of_type(StatusCode::OK, "text/plain; charset=utf-8", PAGE.into()))
+        }
+    }
+}
