@@ -61,6 +61,30 @@ pub fn fuzz(name: &str, words: &[&str], target: impl Fn(&[u8]) -> String + RefUn
     println!("{name}: {tried} inputs, {} answers, seed {seed}", answers.len());
 }
 
+/// Changed inputs without end, for a test that has its own way to give them. The same seed gives the
+/// same.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    good: Vec<Vec<u8>>,
+    words: &'a [&'a str],
+    chance: Chance,
+}
+
+impl<'a> Changes<'a> {
+    /// Changes of good inputs. `words` are pieces that mean something to what reads them.
+    pub fn of(good: Vec<Vec<u8>>, words: &'a [&'a str], seed: u64) -> Self {
+        Self { good, words, chance: Chance(seed) }
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        Some(changed(&self.good, self.words, &mut self.chance))
+    }
+}
+
 fn read_corpus(corpus: &Path) -> Vec<Vec<u8>> {
     let listed = fs::read_dir(corpus).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
@@ -167,6 +191,7 @@ fn fresh_seed() -> u64 {
 }
 
 /// A stream of choices (splitmix64).
+#[derive(Debug)]
 struct Chance(u64);
 
 impl Chance {

@@ -129,3 +129,56 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         Ok(self.write(&bytes).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a frame of which only this comes, and how long that takes.
+    async fn stalled(bytes: &[u8]) -> (bool, Duration) {
+        let (mut client, daemon) = tokio::io::duplex(64);
+        let (read, write) = tokio::io::split(daemon);
+        let mut wire = Wire::new(read, write, Arc::new(Semaphore::new(1)));
+        client.write_all(bytes).await.unwrap();
+        let began = Instant::now();
+        let end = wire.next().await;
+        (matches!(end, Err(End::Gone)), began.elapsed())
+    }
+
+    /// [A1.6] [G18] A header that stalls for five seconds ends the connection, whatever comes in
+    /// the meantime; so does, later, a frame that never becomes whole. A connection that says
+    /// nothing owes nothing.
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_stalls_ends_the_connection() {
+        for header in [&b"{"[..], b"\x02\0", b"{\"i"] {
+            assert_eq!(stalled(header).await, (true, HEADER_WITHIN), "{header:?}");
+        }
+        for frame in [&b"{\"id\":1"[..], b"\x20\0\0\0{}"] {
+            assert_eq!(stalled(frame).await, (true, FRAME_WITHIN), "{frame:?}");
+        }
+        assert_eq!(HEADER_WITHIN, Duration::from_secs(5));
+        let silent = tokio::time::timeout(FRAME_WITHIN * 10, stalled(b""));
+        assert!(silent.await.is_err(), "who says nothing was sent away");
+    }
+
+    /// [A1.6] [G18] A byte at a time does not win time.
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_trickles_ends_the_connection() {
+        let (mut client, daemon) = tokio::io::duplex(64);
+        let (read, write) = tokio::io::split(daemon);
+        let mut wire = Wire::new(read, write, Arc::new(Semaphore::new(1)));
+        let trickle = async {
+            for _ in 0..3 {
+                client.write_all(b"{").await.unwrap();
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let began = Instant::now();
+        tokio::select! {
+            end = wire.next() => assert!(matches!(end, Err(End::Gone))),
+            () = trickle => {}
+        }
+        assert_eq!(began.elapsed(), HEADER_WITHIN);
+    }
+}

@@ -218,32 +218,6 @@ fn a_replaced_key_ends_its_connections() {
     world.status();
 }
 
-/// [G18] [G25] Ten thousand bad frames of each grammar, from nobody: no effect, no memory, and
-/// whoever holds the key is served.
-#[test]
-fn ten_thousand_bad_frames_of_nobody_cost_nothing() {
-    let world = serving();
-    let before = world.status();
-    let memory = resident_kb(before.pid);
-    let lengths = |number: u32| [&number.to_le_bytes()[..], b"{}"].concat();
-    for number in 0..10_000_u32 {
-        let frame = match number % 4 {
-            0 => format!("{{\"garbage\": {number}, \n").into_bytes(),
-            1 => format!("{{\"type\":\"hello\",\"protocol\":{number}}}\n").into_bytes(),
-            2 => lengths(number | 1 << 24),
-            _ => lengths(2),
-        };
-        let mut stream = UnixStream::connect(world.socket()).unwrap();
-        stream.write_all(&frame).unwrap();
-        let mut said = Vec::new();
-        stream.read_to_end(&mut said).unwrap();
-        assert!(!said.is_empty(), "frame {number} was not refused");
-    }
-    assert_eq!(world.status(), before);
-    let grown = resident_kb(before.pid).saturating_sub(memory);
-    assert!(grown <= 8 * 1024, "{grown} KiB more");
-}
-
 /// [G25] Many endless lines together take no more memory than their limit each.
 #[test]
 fn many_endless_lines_are_cut_at_the_limit() {

@@ -22,5 +22,6 @@ mod server;
 mod signed;
 mod tasks;
 mod terminals;
+mod unproven;
 mod web;
 mod world;
