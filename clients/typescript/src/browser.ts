@@ -1,18 +1,17 @@
 // The entry for browsers: the same client over a WebSocket.
 
 import { Client, type ClientOptions, type Target } from "./client.js";
-import type { Credentials } from "./handshake.js";
-import { webSocket } from "./web-socket.js";
+import { type SignIn, webSocket } from "./web-socket.js";
 
 export * from "./protocol.js";
-export { webSocket } from "./web-socket.js";
+export { type SignIn, webSocket } from "./web-socket.js";
 
 /** Which daemon, and who calls. */
 export interface BrowserOptions extends ClientOptions {
-  /** The address of the WebSocket: `ws://127.0.0.1:4711/rpc`. */
+  /** The address of the WebSocket: `ws://127.0.0.1:4711/ws`, on the daemon's own page `/ws` of its host. */
   url: string;
-  /** Who calls, where the server wants the handshake and does not know it by the page. */
-  credentials?: Credentials;
+  /** The code of the link by which the page was opened, or a token that was given before. */
+  signIn: SignIn;
 }
 
 /** A client that is connected; fails if nobody answers. */
@@ -25,6 +24,14 @@ export function createClient(options: BrowserOptions): Client {
   return new Client(browserTarget(options), options);
 }
 
-function browserTarget({ url, credentials }: BrowserOptions): Target {
-  return { transports: async () => [webSocket(url)], credentials: async () => credentials };
+/** The code in the address of this page, which is taken out of it. */
+export function takeCode(): string | undefined {
+  const code = /^#code=([0-9a-f]{64})$/.exec(location.hash)?.[1];
+  if (code) history.replaceState(null, "", location.pathname);
+  return code;
+}
+
+function browserTarget({ url, signIn }: BrowserOptions): Target {
+  const socket = webSocket(url, signIn);
+  return { transports: async () => [socket], credentials: async () => undefined };
 }

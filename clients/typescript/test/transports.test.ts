@@ -117,15 +117,17 @@ describe("in a browser", () => {
     const methods: string[] = [];
     server.on("connection", (socket) => {
       socket.on("message", (data) => {
-        const { id, method } = JSON.parse(String(data));
-        methods.push(method);
+        const { id, method, type, ...shown } = JSON.parse(String(data));
+        methods.push(method ?? shown);
+        if (type) return socket.send(JSON.stringify({ type: "welcome", ...(shown.code && { token: "t" }) }));
         socket.send(JSON.stringify({ jsonrpc: "2.0", id, result: { success: true, seq: 0 } }));
       });
     });
     const { port } = server.address() as { port: number };
     globalThis.WebSocket ??= NodeWebSocket as unknown as typeof WebSocket;
     const client = createBrowserClient({
-      url: `ws://127.0.0.1:${port}/rpc`,
+      url: `ws://127.0.0.1:${port}/ws`,
+      signIn: { code: "c" },
       backoff: { baseMs: 1, capMs: 5 },
     });
     try {
@@ -136,7 +138,8 @@ describe("in a browser", () => {
       for (const socket of server.clients) socket.terminate();
       await again;
       await client.call("status.get");
-      expect(methods).toEqual(["pubsub.subscribe", "pubsub.subscribe", "status.get"]);
+      const [code, token] = [{ code: "c" }, { token: "t" }];
+      expect(methods).toEqual([code, "pubsub.subscribe", token, "pubsub.subscribe", "status.get"]);
     } finally {
       client.close();
       await new Promise((closed) => server.close(closed));

@@ -143,10 +143,7 @@ struct Events {
     /// What is said first.
     begun: Option<String>,
     sent: mpsc::Receiver<Sent>,
-    /// What the reader had before.
-    had: Had,
-    /// How many of the events at a position came, with those that the reader had.
-    came: Had,
+    writing: Writing,
     right: Right,
     gate: Arc<Gate>,
     leaving: Leaving,
@@ -171,8 +168,7 @@ impl Events {
         Self {
             begun: Some(begun),
             sent,
-            had,
-            came: Had::default(),
+            writing: Writing { had, came: Had::default() },
             right,
             gate: http.gate.clone(),
             leaving: http.leaving.clone(),
@@ -197,18 +193,29 @@ impl Events {
                 return None;
             }
             let mut text = String::new();
-            self.add(sent, &mut text);
+            self.writing.add(sent, &mut text);
             while text.len() < WRITTEN_AT_ONCE
                 && let Ok(sent) = self.sent.try_recv()
             {
-                self.add(sent, &mut text);
+                self.writing.add(sent, &mut text);
             }
             if !text.is_empty() {
                 return Some(text);
             }
         }
     }
+}
 
+/// Writes events with their ids, and leaves out what the reader had before.
+#[derive(Debug)]
+struct Writing {
+    /// What the reader had.
+    had: Had,
+    /// How many of the events at a position came, with those that the reader had.
+    came: Had,
+}
+
+impl Writing {
     fn add(&mut self, sent: Sent, text: &mut String) {
         // Writing to a text does not fail.
         let _ = match sent {
@@ -243,5 +250,37 @@ mod tests {
         for id in ["7", "7.", ".1", "-7.1", "7.1.1", " 7.1", "18446744073709551616.1"] {
             assert_eq!(Had::read(id), None, "{id}");
         }
+    }
+
+    /// [A4.2] [A4.3] What a reader had is left out, however the events come; what has no position has no
+    /// id; and a gap says after which position it is.
+    #[test]
+    fn what_was_had_is_left_out_and_a_gap_is_told() {
+        let event = |seq| Sent::Event(Pushed { seq, text: "{}".into() });
+        let had = Had { seq: 7, events: 2 };
+        let mut writing = Writing { had, came: Had::default() };
+        let mut text = String::new();
+        for sent in [
+            event(Some(7)),
+            event(Some(7)),
+            event(Some(7)),
+            event(None),
+            event(Some(8)),
+            Sent::CaughtUp(8),
+            Sent::Gap(8),
+        ] {
+            writing.add(sent, &mut text);
+        }
+        let events: Vec<&str> = text.split_terminator("\n\n").collect();
+        assert_eq!(
+            events,
+            [
+                "id: 7.3\ndata: {}",
+                "data: {}",
+                "id: 8.1\ndata: {}",
+                "event: caughtUp\ndata: {\"seq\":8}",
+                "event: gap\ndata: {\"seq\":8}",
+            ]
+        );
     }
 }

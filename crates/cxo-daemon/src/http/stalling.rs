@@ -87,3 +87,33 @@ impl AsyncWrite for Stalling {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// [A4.3] [G25] Who reads nothing for a while is cut off; who reads slowly is not.
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut writer = Stalling::new(listener.accept().await.unwrap().0);
+        // More than all the buffers on the way hold.
+        let bytes = vec![0; 64 << 20];
+        let slowly = async {
+            let mut chunk = vec![0; 4 << 20];
+            for _ in 0..4 {
+                tokio::time::sleep(READ_WITHIN / 2).await;
+                reader.read_exact(&mut chunk).await.unwrap();
+            }
+            tokio::time::Instant::now()
+        };
+        let (written, read_at) = tokio::join!(writer.write_all(&bytes), slowly);
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let waited = tokio::time::Instant::now() - read_at;
+        assert!(waited > READ_WITHIN / 2, "it was cut off while it read: {waited:?}");
+    }
+}
