@@ -58,15 +58,8 @@ fn layered(tasks: usize) -> Plan {
         (0..count).map(move |k| name(before + (task + k) % WIDTH)).collect()
     };
     let tasks = (0..tasks).map(|task| PlanTask {
-        id: name(task),
-        title: format!("Task {task}"),
-        description: String::new(),
-        files: Vec::new(),
         depends_on: needs(task),
-        acceptance: Vec::new(),
-        agent: None,
-        estimate_minutes: None,
-        parallel_group: None,
+        ..PlanTask::new(name(task), format!("Task {task}"))
     });
     Plan { summary: "Layers".to_owned(), tasks: tasks.collect() }
 }

@@ -48,6 +48,23 @@ pub struct PlanTask {
     pub parallel_group: Option<u32>,
 }
 
+impl PlanTask {
+    /// A task that says nothing but its title.
+    pub fn new(id: TaskId, title: impl Into<String>) -> Self {
+        Self {
+            id,
+            title: title.into(),
+            description: String::new(),
+            files: Vec::new(),
+            depends_on: Vec::new(),
+            acceptance: Vec::new(),
+            agent: None,
+            estimate_minutes: None,
+            parallel_group: None,
+        }
+    }
+}
+
 /// A dependency that nobody wrote: two tasks may write the same file, so one waits for the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AddedEdge {

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddedEdge, AttemptId, ChangeStat, CommitId, Kept, Published, QuestionId, Receipt, RunId,
-    RunsLater, TaskId, Timestamp, Usage,
+    AddedEdge, AttemptId, ChangeStat, CommitId, Kept, PlanTask, Published, QuestionId, Receipt,
+    RunId, RunsLater, TaskId, Timestamp, Usage,
 };
 
 /// The version of [`StatusDocument`].
@@ -267,6 +267,38 @@ pub struct TaskView {
     /// What the agent does at this moment; only in live views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
+}
+
+impl TaskView {
+    /// A task of a plan that nobody has begun; `agent` works on it if it names no other.
+    pub fn planned(task: &PlanTask, agent: &str, since: Timestamp) -> Self {
+        Self {
+            id: task.id.clone(),
+            title: task.title.clone(),
+            agent: task.agent.clone().unwrap_or_else(|| agent.to_owned()),
+            state: TaskWord::Waiting,
+            detail: None,
+            until: None,
+            needs: task.depends_on.clone(),
+            files: task.files.clone(),
+            estimate_minutes: task.estimate_minutes,
+            since,
+            started_at: None,
+            attempts: 0,
+            attempt: None,
+            thread: None,
+            used: Usage::default(),
+            change: None,
+            work: None,
+            commit: None,
+            receipts: Vec::new(),
+            kept: Vec::new(),
+            runs_later: RunsLater::default(),
+            question: None,
+            failing_lines: Vec::new(),
+            activity: None,
+        }
+    }
 }
 
 /// A question as people see it.

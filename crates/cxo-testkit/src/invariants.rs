@@ -7,7 +7,8 @@ mod leftovers;
 mod processes;
 mod user_tree;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 pub use processes::alive as marked_processes;
 pub use user_tree::UserTree;
@@ -31,6 +32,26 @@ pub struct Scene {
     pub processes: Option<ProcessMark>,
 }
 
+impl Scene {
+    /// All that a daemon leaves of a repository whose user's tree was as it was `before`. What was
+    /// landed is for the test to say.
+    pub fn of(repository: &Path, before: UserTree) -> Self {
+        let state_dir = repository.join(".git/codex-orch");
+        let supervisor = fs::read_to_string(state_dir.join("supervisor/id")).ok();
+        Self {
+            hub: state_dir.join("hub"),
+            database: state_dir.join("state.db"),
+            user: Some((repository.to_owned(), before)),
+            landed: None,
+            processes: supervisor.map(|id| ProcessMark {
+                name: "CXO_EFFECT".to_owned(),
+                beside: Some(format!("CXO_SUPERVISOR={}", id.trim())),
+            }),
+            state_dir,
+        }
+    }
+}
+
 /// What has to be found on a target.
 #[derive(Debug, Clone)]
 pub struct Landed {
@@ -42,6 +63,18 @@ pub struct Landed {
     pub run: String,
     /// The values of `Cxo-Task:` that must be there, each once and no others.
     pub tasks: Vec<String>,
+}
+
+impl Landed {
+    /// Tasks on the result branch of a run; nothing if there are none, for then there is no branch.
+    pub fn as_result(repository: &Path, run: &str, tasks: Vec<String>) -> Option<Self> {
+        (!tasks.is_empty()).then(|| Self {
+            repository: repository.to_owned(),
+            target: format!("refs/heads/result-{run}"),
+            run: run.to_owned(),
+            tasks,
+        })
+    }
 }
 
 /// An environment variable that every started process carries.

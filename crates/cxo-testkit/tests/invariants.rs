@@ -9,20 +9,7 @@ use std::process::{Command, Stdio};
 use cxo_testkit::invariants::{
     Landed, ProcessMark, Scene, UserTree, Violation, ViolationKind, check,
 };
-
-fn git(repository: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.org"])
-        .arg("-C")
-        .arg(repository)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use cxo_testkit::repository::git;
 
 /// A repository with a finished run of two tasks in its hub.
 struct Stage {

@@ -3,7 +3,7 @@
 use cxo_protocol::view::{Awaits, QuestionView, RunView, RunWord, TaskView, TaskWord};
 use cxo_protocol::{
     AddedEdge, AttemptId, ChangeStat, CommitId, Kept, Plan, PlanTask, Published, QuestionId,
-    Receipt, RunId, RunsLater, TaskId, Timestamp, TreeId, Usage, Verdict,
+    Receipt, RunId, TaskId, Timestamp, TreeId, Usage, Verdict,
 };
 
 use super::{Colour, Look};
@@ -49,32 +49,13 @@ pub(crate) fn receipt(command: &str, verdict: Verdict) -> Receipt {
 }
 
 pub(crate) fn task(id: &str, title: &str, needs: &[&str]) -> TaskView {
-    TaskView {
-        id: task_id(id),
-        title: title.to_owned(),
-        agent: "codex".to_owned(),
-        state: TaskWord::Waiting,
-        detail: None,
-        until: None,
-        needs: needs.iter().map(|need| task_id(need)).collect(),
+    let planned = PlanTask {
+        depends_on: needs.iter().map(|need| task_id(need)).collect(),
         files: vec![format!("src/{title}/**")],
         estimate_minutes: Some(6),
-        since: after(60),
-        started_at: None,
-        attempts: 0,
-        attempt: None,
-        thread: None,
-        used: Usage::default(),
-        change: None,
-        work: None,
-        commit: None,
-        receipts: Vec::new(),
-        kept: Vec::new(),
-        runs_later: RunsLater::default(),
-        question: None,
-        failing_lines: Vec::new(),
-        activity: None,
-    }
+        ..PlanTask::new(task_id(id), title)
+    };
+    TaskView::planned(&planned, "codex", after(60))
 }
 
 /// A run whose plan waits for a yes.
@@ -187,15 +168,11 @@ pub(crate) fn done_unchecked() -> RunView {
 /// The plan of [`planned`] as the planner wrote it.
 pub(crate) fn plan() -> Plan {
     let tasks = planned().tasks.into_iter().map(|task| PlanTask {
-        id: task.id,
-        title: task.title,
         description: "As the goal says.".to_owned(),
         files: task.files,
         depends_on: task.needs,
-        acceptance: Vec::new(),
-        agent: None,
         estimate_minutes: task.estimate_minutes,
-        parallel_group: None,
+        ..PlanTask::new(task.id, task.title)
     });
     Plan { summary: "A token bucket per client.".to_owned(), tasks: tasks.collect() }
 }

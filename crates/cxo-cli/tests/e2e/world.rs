@@ -2,14 +2,16 @@
 //! the command under test. Everything lies below one directory and ends with it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cxo_testkit::codex_program;
-use cxo_testkit::invariants::{Landed, ProcessMark, Scene, UserTree, ViolationKind, check};
+use cxo_testkit::home::Home;
+use cxo_testkit::invariants::{Landed, Scene, UserTree, ViolationKind, check};
 use cxo_testkit::model::{ScriptedModel, Scripts};
+pub(crate) use cxo_testkit::repository::git;
+use cxo_testkit::repository::{make_repository, write};
 use rustix::event::Timespec;
 use serde_json::Value;
 
@@ -40,6 +42,7 @@ pub(crate) struct Said {
 /// See the module.
 pub(crate) struct World {
     root: tempfile::TempDir,
+    home: Home,
     model: Option<ScriptedModel>,
     before: UserTree,
     children: AtomicU32,
@@ -90,10 +93,7 @@ impl Setting {
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
         let path = root.path();
-        for folder in ["home", "config/codex-orch", "state", "tmp", "repo/.codex-orch"] {
-            fs::create_dir_all(path.join(folder)).unwrap();
-        }
-        fs::DirBuilder::new().mode(0o700).create(path.join("r")).unwrap();
+        let home = Home::make(path);
         let model = self
             .scripts
             .as_ref()
@@ -102,24 +102,18 @@ impl Setting {
             Some(model) => codex_config(&model.url()),
             None => command_config(path),
         };
-        fs::write(path.join("config/codex-orch/config.toml"), user_config).unwrap();
+        home.configure(&user_config);
         let repo = path.join("repo");
         let checks = serde_json::to_string(&self.checks).unwrap();
         let config = format!("[run]\nchecks = {checks}\n{}\n{}", self.run_config, self.config);
-        fs::write(repo.join(".codex-orch/config.toml"), config).unwrap();
-        fs::write(repo.join("README.md"), "A repository for a test.\n").unwrap();
+        write(&repo, ".codex-orch/config.toml", &config);
+        write(&repo, "README.md", "A repository for a test.\n");
         for (name, content) in &self.files {
-            let file = repo.join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, content).unwrap();
+            write(&repo, name, content);
         }
-        git(&repo, &["init", "-q", "-b", "main"]);
-        git(&repo, &["config", "user.name", "User"]);
-        git(&repo, &["config", "user.email", "user@example.org"]);
-        git(&repo, &["add", "-A"]);
-        git(&repo, &["commit", "-q", "-m", "base"]);
+        make_repository(&repo);
         let before = UserTree::of(&repo).unwrap();
-        World { root, model, before, children: AtomicU32::new(0) }
+        World { root, home, model, before, children: AtomicU32::new(0) }
     }
 }
 
@@ -170,22 +164,6 @@ fn scripted_agent() -> PathBuf {
     beside
 }
 
-/// Runs git with no configuration but the repository's.
-pub(crate) fn git(repository: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(repository)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-}
-
 impl World {
     /// The user's repository.
     pub(crate) fn repo(&self) -> PathBuf {
@@ -229,19 +207,12 @@ impl World {
 
     /// The command with a user's environment and no terminal.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let at = |name: &str| self.root.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_cxo"));
         command
             .args(arguments)
             .current_dir(self.repo())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", at("home"))
-            .env("XDG_CONFIG_HOME", at("config"))
-            .env("XDG_STATE_HOME", at("state"))
-            .env("XDG_RUNTIME_DIR", at("r"))
-            .env("TMPDIR", at("tmp"))
-            .env("TZ", "UTC")
+            .envs(self.home.environment())
             .stdin(Stdio::null());
         command
     }
@@ -296,14 +267,7 @@ impl World {
     /// Lets the daemon go and looks at everything that is left. `run` is the one whose landings
     /// have to be on its result branch.
     pub(crate) fn check(&self, run: &RunSeen) {
-        let tasks = run.ids("merged");
-        let landed = Landed {
-            repository: self.repo(),
-            target: format!("refs/heads/result-{}", run.id()),
-            run: run.id().to_owned(),
-            tasks: tasks.clone(),
-        };
-        self.check_with((!tasks.is_empty()).then_some(landed));
+        self.check_with(Landed::as_result(&self.repo(), run.id(), run.ids("merged")));
         self.trees_are_proven(run);
     }
 
@@ -317,19 +281,7 @@ impl World {
         for agent in self.victims(Victim::Agent) {
             assert!(is_gone_within(agent, &GONE_WITHIN), "process {agent} lives on");
         }
-        let supervisor = fs::read_to_string(self.state().join("supervisor/id")).ok();
-        let processes = supervisor.map(|id| ProcessMark {
-            name: "CXO_EFFECT".to_owned(),
-            beside: Some(format!("CXO_SUPERVISOR={}", id.trim())),
-        });
-        let scene = Scene {
-            hub: self.hub(),
-            state_dir: self.state(),
-            database: self.state().join("state.db"),
-            user: Some((self.repo(), self.before.clone())),
-            landed,
-            processes,
-        };
+        let scene = Scene { landed, ..Scene::of(&self.repo(), self.before.clone()) };
         let mut violations = check(&scene).unwrap();
         // What a killed agent left in its private home is the agent's, and goes with the run.
         violations

@@ -16,15 +16,9 @@ fn id(text: &str) -> TaskId {
 
 fn task(name: &str, needs: &[&str], files: &[&str]) -> PlanTask {
     PlanTask {
-        id: id(name),
-        title: format!("Task {name}"),
-        description: String::new(),
         files: files.iter().map(|file| (*file).to_owned()).collect(),
         depends_on: needs.iter().map(|needed| id(needed)).collect(),
-        acceptance: Vec::new(),
-        agent: None,
-        estimate_minutes: None,
-        parallel_group: None,
+        ..PlanTask::new(id(name), format!("Task {name}"))
     }
 }
 

@@ -154,15 +154,9 @@ impl Story {
             found.map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default()
         };
         self.tasks.push(PlanTask {
-            id: TaskId::new(name).unwrap(),
-            title: format!("Task {name}"),
-            description: String::new(),
             files: of("files="),
             depends_on: of("needs=").iter().map(|id| TaskId::new(id).unwrap()).collect(),
-            acceptance: Vec::new(),
-            agent: None,
-            estimate_minutes: None,
-            parallel_group: None,
+            ..PlanTask::new(TaskId::new(name).unwrap(), format!("Task {name}"))
         });
     }
 

@@ -77,17 +77,7 @@ fn options() -> Arc<RunOptions> {
 }
 
 fn plan(task: &TaskId) -> Arc<Plan> {
-    let task = PlanTask {
-        id: task.clone(),
-        title: "Do it".to_owned(),
-        description: String::new(),
-        files: Vec::new(),
-        depends_on: Vec::new(),
-        acceptance: Vec::new(),
-        agent: None,
-        estimate_minutes: None,
-        parallel_group: None,
-    };
+    let task = PlanTask::new(task.clone(), "Do it");
     Arc::new(Plan { summary: "Do it".to_owned(), tasks: vec![task] })
 }
 

@@ -21,15 +21,9 @@ pub(crate) fn plan(chance: &mut Chance) -> Plan {
     let count = 1 + chance.below(8);
     let mut tasks: Vec<PlanTask> = (1..=count)
         .map(|number| PlanTask {
-            id: task(number),
-            title: format!("Task {number}"),
-            description: String::new(),
             files: FILES.iter().filter(|_| chance.percent(15)).map(|f| (*f).to_owned()).collect(),
             depends_on: (1..number).filter(|_| chance.percent(25)).map(task).collect(),
-            acceptance: Vec::new(),
-            agent: None,
-            estimate_minutes: None,
-            parallel_group: None,
+            ..PlanTask::new(task(number), format!("Task {number}"))
         })
         .collect();
     if chance.percent(50) {

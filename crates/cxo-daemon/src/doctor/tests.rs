@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cxo_protocol::report::{DoctorItem, DoctorReport, Health};
+use cxo_testkit::repository::{git, write};
 
 use super::examine;
 
@@ -26,27 +26,15 @@ impl World {
         self.dir.path().join("work")
     }
 
-    fn git(&self, args: &[&str]) {
-        let done = Command::new("git")
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
-            .args(args)
-            .current_dir(self.work())
-            .status()
-            .unwrap();
-        assert!(done.success(), "{args:?}");
-    }
-
     fn repository() -> Self {
         let world = Self::new();
-        world.git(&["init", "-q", "-b", "main"]);
-        world.git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+        git(&world.work(), &["init", "-q", "-b", "main"]);
+        git(&world.work(), &["commit", "-q", "--allow-empty", "-m", "first"]);
         world
     }
 
     fn file(&self, name: &str, text: &str) {
-        let path = self.work().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        write(&self.work(), name, text);
     }
 
     fn env(&self) -> BTreeMap<String, String> {
@@ -110,9 +98,9 @@ fn all_is_well_in_an_ordinary_repository() {
 fn every_trouble_has_a_fix() {
     let empty = World::new();
     let unborn = World::new();
-    unborn.git(&["init", "-q"]);
+    git(&unborn.work(), &["init", "-q"]);
     let bare = World::new();
-    bare.git(&["init", "-q", "--bare"]);
+    git(&bare.work(), &["init", "-q", "--bare"]);
     let typo = World::repository();
     typo.file(".codex-orch/config.toml", "[run]\njob = 1\n");
     let table = [

@@ -88,15 +88,8 @@ fn plan_of(params: &TaskSubmit) -> Result<Plan, Problem> {
     Ok(Plan {
         summary: title.clone(),
         tasks: vec![PlanTask {
-            id: params.task_id.clone(),
-            title,
             description: params.task_description.clone(),
-            files: Vec::new(),
-            depends_on: Vec::new(),
-            acceptance: Vec::new(),
-            agent: None,
-            estimate_minutes: None,
-            parallel_group: None,
+            ..PlanTask::new(params.task_id.clone(), title)
         }],
     })
 }

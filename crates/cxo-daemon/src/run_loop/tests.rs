@@ -231,17 +231,7 @@ impl Drop for World {
 }
 
 fn start(run: &str) -> Command {
-    let task = PlanTask {
-        id: TaskId::new("a").unwrap(),
-        title: "a".to_owned(),
-        description: String::new(),
-        files: Vec::new(),
-        depends_on: Vec::new(),
-        acceptance: Vec::new(),
-        agent: None,
-        estimate_minutes: None,
-        parallel_group: None,
-    };
+    let task = PlanTask::new(TaskId::new("a").unwrap(), "a");
     Command::Start {
         run: RunId::new(run).unwrap(),
         options: Arc::new(RunOptions {

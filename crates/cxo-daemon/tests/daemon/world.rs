@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,7 +15,10 @@ use cxo_protocol::params::{
 };
 use cxo_protocol::view::{RunView, TaskView, TaskWord};
 use cxo_protocol::{Address, Event, Line, Plan, PlanTask, RunId, TaskId, Transport};
-use cxo_testkit::invariants::{Landed, ProcessMark, Scene, UserTree, check};
+use cxo_testkit::home::Home;
+use cxo_testkit::invariants::{Landed, Scene, UserTree, check};
+pub(crate) use cxo_testkit::repository::git;
+use cxo_testkit::repository::{make_repository, write};
 
 use crate::signed::Signed;
 
@@ -26,6 +28,7 @@ pub(crate) const AT_MOST: Duration = Duration::from_mins(2);
 /// See the module.
 pub(crate) struct World {
     root: tempfile::TempDir,
+    home: Home,
     before: UserTree,
     daemon: Option<Child>,
 }
@@ -33,15 +36,9 @@ pub(crate) struct World {
 /// A task whose agent is `tasks/ID.sh` of its world.
 pub(crate) fn task(id: &str, needs: &[&str]) -> PlanTask {
     PlanTask {
-        id: TaskId::new(id).unwrap(),
-        title: format!("Task {id}"),
-        description: String::new(),
         files: vec![format!("{id}.txt")],
         depends_on: needs.iter().map(|id| TaskId::new(id).unwrap()).collect(),
-        acceptance: Vec::new(),
-        agent: None,
-        estimate_minutes: None,
-        parallel_group: None,
+        ..PlanTask::new(TaskId::new(id).unwrap(), format!("Task {id}"))
     }
 }
 
@@ -51,10 +48,8 @@ impl World {
         let base = env!("CARGO_TARGET_TMPDIR");
         let root = tempfile::Builder::new().prefix("d").rand_bytes(5).tempdir_in(base).unwrap();
         let at = |name: &str| root.path().join(name);
-        for dir in ["home", "config/codex-orch", "state", "tmp", "tasks", "repo/.codex-orch"] {
-            fs::create_dir_all(at(dir)).unwrap();
-        }
-        fs::DirBuilder::new().mode(0o700).create(at("r")).unwrap();
+        let home = Home::make(root.path());
+        fs::create_dir(at("tasks")).unwrap();
         let tasks = at("tasks");
         let user = format!(
             "[run]\nagent = \"shell\"\n[agents.shell]\nkind = \"command\"\nprogram = \"/bin/sh\"\n\
@@ -64,17 +59,13 @@ impl World {
             tasks.display(),
             root.path().display()
         );
-        fs::write(at("config/codex-orch/config.toml"), user).unwrap();
+        home.configure(&user);
         let repo = at("repo");
-        fs::write(repo.join(".codex-orch/config.toml"), config).unwrap();
-        fs::write(repo.join("README.md"), "one\ntwo\nthree\n").unwrap();
-        git(&repo, &["init", "-q", "-b", "main"]);
-        git(&repo, &["config", "user.name", "User"]);
-        git(&repo, &["config", "user.email", "user@example.org"]);
-        git(&repo, &["add", "-A"]);
-        git(&repo, &["commit", "-q", "-m", "base"]);
+        write(&repo, ".codex-orch/config.toml", config);
+        write(&repo, "README.md", "one\ntwo\nthree\n");
+        make_repository(&repo);
         let before = UserTree::of(&repo).unwrap();
-        Self { root, before, daemon: None }
+        Self { root, home, before, daemon: None }
     }
 
     pub(crate) fn at(&self, name: &str) -> PathBuf {
@@ -119,18 +110,6 @@ impl World {
         File::options().write(true).open(self.at(name)).unwrap().write_all(b"go\n").unwrap();
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
-        let path = |name: &str| self.at(name).to_str().unwrap().to_owned();
-        BTreeMap::from([
-            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
-            ("HOME".to_owned(), path("home")),
-            ("XDG_CONFIG_HOME".to_owned(), path("config")),
-            ("XDG_STATE_HOME".to_owned(), path("state")),
-            ("XDG_RUNTIME_DIR".to_owned(), path("r")),
-            ("TMPDIR".to_owned(), path("tmp")),
-        ])
-    }
-
     /// Starts the daemon and waits until it is ready, or has said why not.
     pub(crate) fn start_with(&mut self, more: &[(&str, &str)]) -> String {
         let log = File::options().create(true).append(true).open(self.at("daemon.log")).unwrap();
@@ -139,7 +118,7 @@ impl World {
             .arg(self.repo())
             .current_dir(self.repo())
             .env_clear()
-            .envs(self.environment())
+            .envs(self.home.environment())
             .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -226,7 +205,7 @@ impl World {
             approve: Approve::Given,
             trust: Some("any".to_owned()),
             settings: BTreeMap::new(),
-            env: self.environment(),
+            env: self.home.environment(),
             cwd: self.repo().to_str().unwrap().to_owned(),
         }
     }
@@ -321,24 +300,9 @@ impl World {
             .filter(|task| task.state == TaskWord::Merged)
             .map(|task| task.id.to_string())
             .collect();
-        let landed = (!merged.is_empty()).then(|| Landed {
-            repository: self.repo(),
-            target: format!("refs/heads/result-{}", run.id),
-            run: run.id.to_string(),
-            tasks: merged,
-        });
-        let supervisor = fs::read_to_string(self.state().join("supervisor/id")).unwrap();
-        let scene = Scene {
-            hub: self.hub(),
-            state_dir: self.state(),
-            database: self.state().join("state.db"),
-            user: Some((self.repo(), self.before.clone())),
-            landed,
-            processes: Some(ProcessMark {
-                name: "CXO_EFFECT".to_owned(),
-                beside: Some(format!("CXO_SUPERVISOR={}", supervisor.trim())),
-            }),
-        };
+        let landed = Landed::as_result(&self.repo(), run.id.as_str(), merged);
+        let scene = Scene { landed, ..Scene::of(&self.repo(), self.before.clone()) };
+        assert!(scene.processes.is_some(), "a supervisor was there");
         let violations = check(&scene).unwrap();
         assert!(violations.is_empty(), "{violations:#?}");
     }
@@ -355,22 +319,6 @@ fn program() -> PathBuf {
     let path = own.parent().unwrap().parent().unwrap().join("examples/daemon");
     assert!(path.exists(), "build it first: cargo build -p cxo-daemon --example daemon");
     path
-}
-
-/// Runs git with no configuration but the repository's.
-pub(crate) fn git(repository: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(repository)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 impl Drop for World {

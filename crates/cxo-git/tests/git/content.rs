@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use cxo_git::{SkipReason, WorkspaceKind};
 use cxo_protocol::CommitId;
+use cxo_testkit::repository::{git, try_git, write};
 use proptest::prelude::*;
 
-use crate::world::{PIN, World, git, try_git, write};
+use crate::world::{PIN, World};
 
 /// The files of a directory as plain bytes, without git directories and what is ignored.
 fn files(root: &Path) -> BTreeMap<PathBuf, (bool, Vec<u8>)> {

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use cxo_git::{Expected, Hub, Merge, Repository, SnapshotSpec, WorkspaceKind, WorkspaceSpec};
 use cxo_protocol::CommitId;
+use cxo_testkit::repository::write;
 
-use crate::world::{AT, World, author, write};
+use crate::world::{AT, World, author};
 
 const TARGET: &str = "refs/cxo/target/r1";
 const PLACE: &str = "CXO_GIT_TEST_PLACE";

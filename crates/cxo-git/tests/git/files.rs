@@ -11,9 +11,10 @@ use cxo_git::{
     FileEdit, FileError, FileKind, MAX_FILE_BYTES, Mode, NewContent, Preimage, TreeFiles,
 };
 use cxo_protocol::{Case, ContentSha, TreePath};
+use cxo_testkit::repository::{git, write};
 use tempfile::TempDir;
 
-use crate::world::{fingerprint, git, write};
+use crate::world::fingerprint;
 
 struct Tree {
     dir: TempDir,

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cxo_git::TreeFiles;
+use cxo_testkit::repository::write;
 use rustix::process::WaitOptions;
 use tempfile::TempDir;
-
-use crate::world::write;
 
 const OLD: &str = "old content\n";
 /// Longer than a page, so that half of it can be written.

@@ -4,8 +4,9 @@ use std::fs;
 
 use cxo_git::{Expected, GitError, Hub, Repository};
 use cxo_protocol::RunId;
+use cxo_testkit::repository::git;
 
-use crate::world::{World, git};
+use crate::world::World;
 
 /// [G3] A ref moves only from its expected place; whoever lost is told where it is.
 #[test]

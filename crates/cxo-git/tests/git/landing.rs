@@ -2,8 +2,9 @@
 
 use cxo_git::{ConflictKind, GitError, Merge};
 use cxo_protocol::CommitId;
+use cxo_testkit::repository::git;
 
-use crate::world::{World, git};
+use crate::world::World;
 
 const BASE: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n";
 

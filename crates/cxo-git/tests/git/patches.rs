@@ -7,10 +7,11 @@ use std::path::Path;
 
 use cxo_git::{BaseFile, FileError, Mode, Patch, PatchError, TreeFiles};
 use cxo_protocol::TreePath;
+use cxo_testkit::repository::git;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::world::{fingerprint, git};
+use crate::world::fingerprint;
 
 type Files = BTreeMap<String, (Vec<u8>, bool)>;
 

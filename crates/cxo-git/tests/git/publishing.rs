@@ -4,8 +4,9 @@ use std::fs;
 
 use cxo_git::{Expected, GitError, Published};
 use cxo_protocol::CommitId;
+use cxo_testkit::repository::{git, write};
 
-use crate::world::{World, fingerprint, git, write};
+use crate::world::{World, fingerprint};
 
 fn landed(world: &World) -> CommitId {
     world.commit(&world.base, &[("src/a.txt", Some("landed\n"))])

@@ -3,9 +3,10 @@
 use std::fs;
 
 use cxo_git::{GitError, GitProgram, Head, Note, ObjectFormat, Repository};
+use cxo_testkit::repository::{git, write};
 use tempfile::TempDir;
 
-use crate::world::{World, fingerprint, git, write, write_program};
+use crate::world::{World, fingerprint, write_program};
 
 /// Bad starts get their own error and change nothing.
 #[test]

@@ -10,9 +10,10 @@ use cxo_git::{
     SessionTreeError,
 };
 use cxo_protocol::{CommitId, TreePath};
+use cxo_testkit::repository::{git, try_git, write};
 
 use crate::traps::{HOOKS, SETTINGS};
-use crate::world::{AT, World, author, fingerprint, git, try_git, write, write_program};
+use crate::world::{AT, World, author, fingerprint, write_program};
 
 fn open(world: &World, root: &Path) -> SessionTree {
     SessionTree::open(&world.user, root, &world.path("own")).unwrap()

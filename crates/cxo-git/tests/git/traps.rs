@@ -8,8 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use cxo_git::{Expected, GitError, WorkspaceKind};
+use cxo_testkit::repository::{git, try_git, write};
 
-use crate::world::{World, fingerprint, git, try_git, write, write_program};
+use crate::world::{World, fingerprint, write_program};
 
 /// All hooks that git documents, and those of its programs beside it.
 pub(crate) const HOOKS: &[&str] = &[

@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use cxo_git::{GitError, Origin, WorkspaceKind};
+use cxo_testkit::repository::{git, try_git, write};
 
-use crate::world::{World, fingerprint, git, try_git, write};
+use crate::world::{World, fingerprint};
 
 /// [A7.1] [B4.3] [C4] An agent finds an ordinary clean repository, whatever the kind.
 #[test]

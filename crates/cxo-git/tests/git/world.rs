@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cxo_git::{
     Author, CommitSpec, Hub, Repository, Snapshot, SnapshotSpec, Workspace, WorkspaceKind,
     WorkspaceSpec,
 };
 use cxo_protocol::{CommitId, RunId, Timestamp};
+use cxo_testkit::repository::{git, write};
 use tempfile::TempDir;
 
 pub(crate) const PIN: &str = "refs/cxo/pins/t1";
@@ -139,43 +139,10 @@ pub(crate) fn author() -> Author {
     Author { name: "An Agent".to_owned(), email: "agent@localhost".to_owned() }
 }
 
-pub(crate) fn write(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
 pub(crate) fn write_program(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Plain git, as a user or an agent runs it. Fails the test if git fails.
-pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
-    let (ok, text) = try_git(dir, args);
-    assert!(ok, "git {args:?}: {text}");
-    text
-}
-
-pub(crate) fn try_git(dir: &Path, args: &[&str]) -> (bool, String) {
-    let output = Command::new("git")
-        .args(args)
-        .current_dir(dir)
-        .env_remove("GIT_DIR")
-        .env("HOME", dir)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_AUTHOR_NAME", "A")
-        .env("GIT_AUTHOR_EMAIL", "a@localhost")
-        .env("GIT_COMMITTER_NAME", "A")
-        .env("GIT_COMMITTER_EMAIL", "a@localhost")
-        .output()
-        .unwrap();
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-    }
-    (output.status.success(), text.trim_end().to_owned())
 }
 
 /// Every file below `root` with its content, mode and time of change; what `without` names is

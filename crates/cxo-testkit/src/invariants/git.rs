@@ -2,25 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use super::{Landed, Violation, ViolationKind};
 use crate::TestkitError;
+use crate::repository::plain_git;
 
 const FIELD: char = '\u{1f}';
 const RECORD: char = '\u{1e}';
 
 pub(super) fn git(repository: &Path, arguments: &[&str]) -> Result<Output, TestkitError> {
-    Command::new("git")
-        .arg("-C")
-        .arg(repository)
-        .args(arguments)
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+    plain_git(repository, arguments)
         .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin(Stdio::null())
         .output()
         .map_err(|error| unchecked(repository, &error.to_string()))
 }

@@ -60,32 +60,6 @@ fn setting(config: &ConfigReport, key: &str) -> Option<String> {
 pub(crate) fn preview(plan: &Plan, agent: &str, jobs: u32) -> Result<RunView, Problem> {
     let id =
         RunId::new("preview").map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-    let task = |task: &cxo_protocol::PlanTask| TaskView {
-        id: task.id.clone(),
-        title: task.title.clone(),
-        agent: task.agent.clone().unwrap_or_else(|| agent.to_owned()),
-        state: TaskWord::Waiting,
-        detail: None,
-        until: None,
-        needs: task.depends_on.clone(),
-        files: task.files.clone(),
-        estimate_minutes: task.estimate_minutes,
-        since: Timestamp(0),
-        started_at: None,
-        attempts: 0,
-        attempt: None,
-        thread: None,
-        used: Usage::default(),
-        change: None,
-        work: None,
-        commit: None,
-        receipts: Vec::new(),
-        kept: Vec::new(),
-        runs_later: cxo_protocol::RunsLater::default(),
-        question: None,
-        failing_lines: Vec::new(),
-        activity: None,
-    };
     Ok(RunView {
         id,
         goal: String::new(),
@@ -106,6 +80,6 @@ pub(crate) fn preview(plan: &Plan, agent: &str, jobs: u32) -> Result<RunView, Pr
         result: None,
         failure: None,
         failing_lines: Vec::new(),
-        tasks: plan.tasks.iter().map(task).collect(),
+        tasks: plan.tasks.iter().map(|task| TaskView::planned(task, agent, Timestamp(0))).collect(),
     })
 }
