@@ -132,7 +132,7 @@ codes! {
     WrongState = "CX1403", Usage, Conflict;
     /// The task has no open question.
     NoQuestion = "CX1404", Usage, Conflict;
-    /// A person has to approve the plan, or the commands that the repository brings. Nothing was started; the run is kept.
+    /// A person has to approve the plan, the commands that the repository brings, or a work by its name. What waits for it is kept, and nothing of it was started or landed.
     NeedsApproval = "CX1405", NeedsPerson, Forbidden;
     /// A name is short for more than one run or task.
     AmbiguousName = "CX1406", Usage, Conflict;

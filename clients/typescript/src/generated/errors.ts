@@ -55,8 +55,8 @@ export const ERRORS = {
   /** The task has no open question. */
   no_question: { code: 409, row: "CX1404" },
   /**
-   * A person has to approve the plan, or the commands that the repository brings. Nothing was
-   * started; the run is kept.
+   * A person has to approve the plan, the commands that the repository brings, or a work by its name.
+   * What waits for it is kept, and nothing of it was started or landed.
    */
   needs_approval: { code: 403, row: "CX1405" },
   /** A name is short for more than one run or task. */

@@ -2,7 +2,7 @@
 
 use cxo_protocol::params::Approve;
 use cxo_protocol::report::{ConfigReport, Health};
-use cxo_protocol::view::{RunView, RunWord, TaskView, TaskWord};
+use cxo_protocol::view::{RunView, RunWord, TaskView};
 use cxo_protocol::{Code, Exit, Plan, Problem, RunId, Timestamp, Usage};
 
 use super::Work;
