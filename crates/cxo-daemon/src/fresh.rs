@@ -22,8 +22,18 @@ pub(crate) fn now() -> Timestamp {
 
 /// Starts the clock of this process: as the daemon before had it, if that left one because leases
 /// went on, and never before what has happened already. Answers what to leave to the next one.
-pub(crate) fn start_clock(left: Option<u64>, last: Timestamp) -> u64 {
-    CLOCK.get_or_init(|| Clock::starting(wall(), passed(), left, last)).offset_ms
+pub(crate) fn start_clock(left: Option<&str>, last: Timestamp) -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let left = left.and_then(|left| offset_of(left, boot.trim()));
+    let clock = CLOCK.get_or_init(|| Clock::starting(wall(), passed(), left, last));
+    format!("{} {}", boot.trim(), clock.offset_ms)
+}
+
+/// What is added to the time since the system was started, as an earlier daemon left it. That time
+/// begins anew with each start of the system, and what was left before it is worth nothing.
+fn offset_of(left: &str, boot: &str) -> Option<u64> {
+    let (of_boot, offset) = left.split_once(' ')?;
+    if boot.is_empty() || of_boot != boot { None } else { offset.parse().ok() }
 }
 
 /// A clock that runs by the time since the system was started.
@@ -47,7 +57,8 @@ impl Clock {
     }
 }
 
-fn wall() -> Timestamp {
+/// The wall clock, for what others date by theirs. Whoever sets it changes what this says.
+pub(crate) fn wall() -> Timestamp {
     Timestamp(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
@@ -123,6 +134,22 @@ mod tests {
             let next = Clock::starting(stepped, DAY * 2, Some(clock.offset_ms), wall);
             assert_eq!(next.at(DAY * 2), clock.at(DAY * 2));
         }
+    }
+
+    /// [G17] The time since the system was started begins anew with it: a clock that was left before
+    /// is not gone on with, nor one whose start is not known.
+    #[test]
+    fn a_clock_of_another_start_of_the_system_is_worth_nothing() {
+        assert_eq!(offset_of("b-1 5000", "b-1"), Some(5_000));
+        for (left, boot) in [("b-1 5000", "b-2"), (" 5000", ""), ("5000", "b-1"), ("b-1 x", "b-1")]
+        {
+            assert_eq!(offset_of(left, boot), None, "{left:?} in {boot:?}");
+        }
+        // An hour was left of a lease, and the system started five minutes ago.
+        let (lease_ends, started) = (Timestamp(1_700_003_600_000), Duration::from_mins(5));
+        let wall = Timestamp(1_700_001_800_000);
+        let clock = Clock::starting(wall, started, offset_of("b-1 9", "b-2"), Timestamp(0));
+        assert_eq!(lease_ends.millis_since(clock.at(started)), 1_800_000);
     }
 
     /// [G17] A clock that was set back while nobody ran does not undo what has happened.

@@ -82,7 +82,8 @@ pub(crate) type Limits = Option<Arc<Capability>>;
 impl Gate {
     /// A gate that nobody came through yet.
     pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
-        let headers = Mutex::new(Headers::new(handlers.started_at));
+        // Clients date their requests by the wall clock: leases do not run by it, but this does.
+        let headers = Mutex::new(Headers::new(fresh::wall()));
         Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
     }
 
@@ -152,7 +153,7 @@ impl Gate {
                 let key = self.handlers.keys.key()?;
                 let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
                 headers
-                    .check(&key, call, params_text(body), fresh::now())
+                    .check(&key, call, params_text(body), fresh::wall())
                     .map_err(|error| unauthenticated(error.to_string()))?;
                 Ok(None)
             }

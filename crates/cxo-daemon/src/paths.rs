@@ -146,8 +146,8 @@ impl Paths {
         self.state.join("daemon.log")
     }
 
-    /// The clock of a daemon that left while leases went on. A reboot forgets it, as it ends the
-    /// time that it counts from.
+    /// The clock of a daemon that left while leases went on, and the start of the system that it
+    /// counts from.
     pub(crate) fn clock(&self) -> PathBuf {
         self.runtime.join("clock")
     }

@@ -86,11 +86,12 @@ struct Loop {
 /// Where the answer to a client goes.
 type Waiting = oneshot::Sender<Result<Value, Problem>>;
 
-/// A command that was decided and waits for the commit.
+/// A command that was decided or refused, and waits for the commit: what it was refused for may be
+/// of the same group.
 #[derive(Debug)]
 struct Decided {
     /// Who waits, and for what.
-    answer: Option<(Waiting, Value)>,
+    answer: Option<(Waiting, Result<Value, Problem>)>,
     /// What a report was about; after the commit its effect is settled.
     settled: Option<EffectId>,
     /// The report itself, so that it can be tried again.
@@ -214,7 +215,7 @@ impl Loop {
             let answers = group.into_iter().map(|(command, client)| Decided {
                 again: client.is_none().then_some(command),
                 settled: None,
-                answer: client.map(|client| (client.answer, Value::Null)),
+                answer: client.map(|client| (client.answer, Ok(Value::Null))),
             });
             self.put_off(&unreadable(), answers.collect());
             return;
@@ -225,26 +226,27 @@ impl Loop {
         let mut answers = Vec::new();
         let mut decided = Vec::new();
         for (command, client) in again.chain(group) {
-            match self.decide(&command, now) {
-                Ok(more) => {
-                    let settled = if let Command::Finished { effect, .. } = &command {
-                        Some(effect.clone())
-                    } else {
-                        None
-                    };
-                    let again = client.is_none().then_some(command);
-                    events.extend(more);
-                    let answer = client.map(|client| {
-                        let value = (client.reply)(&self.repo);
-                        answers.extend(client.remember.map(|kept| kept.with(&value, now)));
-                        (client.answer, value)
-                    });
-                    decided.push(Decided { answer, settled, again });
-                }
-                Err(problem) => {
-                    refuse(&command, client, problem, self.parts.executors.as_ref());
-                }
+            let done = self.decide(&command, now);
+            if let Err(problem) = &done {
+                tell_refused(&command, problem);
             }
+            let answer = client.map(|client| {
+                let Client { answer, reply, remember } = *client;
+                let said = done.as_ref().map_err(Problem::clone).map(|_| {
+                    let value = reply(&self.repo);
+                    answers.extend(remember.map(|kept| kept.with(&value, now)));
+                    value
+                });
+                (answer, said)
+            });
+            events.extend(done.unwrap_or_default());
+            let settled = if let Command::Finished { effect, .. } = &command {
+                Some(effect.clone())
+            } else {
+                None
+            };
+            let again = answer.is_none().then_some(command);
+            decided.push(Decided { answer, settled, again });
         }
         if decided.is_empty() {
             return;
@@ -324,9 +326,8 @@ impl Loop {
             decided.iter().filter_map(|decided| decided.settled.clone()).collect();
         self.parts.executors.settled(&settled);
         for decided in decided {
-            if let Some(answer) = decided.answer {
-                let (waiting, value) = answer;
-                let _ = waiting.send(Ok(value));
+            if let Some((waiting, answer)) = decided.answer {
+                let _ = waiting.send(answer);
             }
         }
     }
@@ -428,21 +429,12 @@ fn unreadable() -> Problem {
         .try_next("cxo doctor")
 }
 
-/// Tells a client why; a report that nobody wants is settled all the same.
-fn refuse(
-    command: &Command,
-    client: Option<Box<Client>>,
-    problem: Problem,
-    executors: &dyn CarryOut,
-) {
-    if let Command::Finished { effect, outcome } = command {
-        if !matches!(outcome.as_ref(), Outcome::Broken { .. }) {
-            tracing::info!(%effect, reason = problem.message, "a report was not taken");
-        }
-        executors.settled(std::slice::from_ref(effect));
-    }
-    if let Some(client) = client {
-        let _ = client.answer.send(Err(problem));
+/// A report that nobody wants is settled all the same.
+fn tell_refused(command: &Command, problem: &Problem) {
+    if let Command::Finished { effect, outcome } = command
+        && !matches!(outcome.as_ref(), Outcome::Broken { .. })
+    {
+        tracing::info!(%effect, reason = problem.message, "a report was not taken");
     }
 }
 

@@ -251,9 +251,9 @@ fn start_clock(store: &SqliteStore, paths: &Paths) -> Result<(), StoreError> {
     let before_last = Seq(store.last_seq()?.0.saturating_sub(1));
     let newest = store.read(&Stream::All, before_last, 1)?;
     let last = newest.first().map_or(Timestamp(0), |event| event.ts);
-    let left = std::fs::read_to_string(paths.clock()).ok().and_then(|text| text.parse().ok());
-    let offset = fresh::start_clock(left, last);
-    if let Err(error) = std::fs::write(paths.clock(), offset.to_string()) {
+    let left = std::fs::read_to_string(paths.clock()).ok();
+    let clock = fresh::start_clock(left.as_deref(), last);
+    if let Err(error) = std::fs::write(paths.clock(), clock) {
         tracing::warn!(%error, "the clock cannot be left to the next daemon");
     }
     Ok(())

@@ -57,6 +57,8 @@ pub enum Scope {
     None,
     /// Each other, where they are about the same tree.
     Tree,
+    /// Nobody here: the remote decides what comes first.
+    Remote,
     /// Each other: they are decided one by one.
     Repository,
 }
@@ -191,7 +193,7 @@ methods! {
     /// Commits what the session's tree has changed.
     VcsCommit "vcs.commit" (trees::TreeCommit) -> trees::TreeCommitted, Tree, Write, Tree;
     /// Pushes a branch to a remote that the repository has.
-    VcsPush "vcs.push" (trees::BranchPush) -> sessions::Success, User, Write, Tree;
+    VcsPush "vcs.push" (trees::BranchPush) -> sessions::Success, User, Write, Remote;
     /// Registers an agent and gives it a token of its own.
     AgentRegister "agent.register" (agents::AgentRegister) -> agents::AgentRegistered, User, Write, Repository;
     /// Says that an agent lives.

@@ -37,6 +37,7 @@ pub(super) fn methods() -> Result<String> {
         let scope = match row.scope {
             Scope::None => "waits for nothing",
             Scope::Tree => "one at a time on a tree",
+            Scope::Remote => "waits for the remote",
             Scope::Repository => "one at a time in the repository",
         };
         let kind = match row.kind {

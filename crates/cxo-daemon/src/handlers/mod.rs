@@ -106,10 +106,12 @@ impl Handlers {
         let work =
             async move { this.carry_out(request, &Call { caller: &owned, remember: of }).await };
         let answer = match (remember, row.scope) {
-            // What is begun on a tree is ended, whether its caller stays or not.
-            (None, Scope::Tree) => detached(work).await,
+            // What is begun outside of the log is ended, whether its caller stays or not.
+            (None, Scope::Tree | Scope::Remote) => detached(work).await,
             (None, Scope::None | Scope::Repository) => work.await,
-            (Some(remember), Scope::Tree) => self.remembered.once(&remember, detached(work)).await,
+            (Some(remember), Scope::Tree | Scope::Remote) => {
+                self.remembered.once(&remember, detached(work)).await
+            }
             (Some(remember), Scope::None | Scope::Repository) => {
                 self.remembered.once(&remember, work).await
             }

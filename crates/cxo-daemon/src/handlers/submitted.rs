@@ -82,7 +82,8 @@ fn plan_of(params: &TaskSubmit) -> Result<Plan, Problem> {
     let first = description.lines().next().unwrap_or_default();
     let title: String = first.chars().filter(|c| !c.is_control()).take(TITLE_CHARS).collect();
     if title.trim().is_empty() {
-        return Err(Problem::new(Code::BadGoal, "there is no description of the task")
+        return Err(Problem::new(Code::BadRequest, "there is no description of the task")
+            .because("`task_description` says what is to be done, in words that can be shown")
             .keeping("nothing was started"));
     }
     Ok(Plan {

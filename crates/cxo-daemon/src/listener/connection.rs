@@ -4,7 +4,6 @@
 //! on beside the others. Nothing is read while too many wait, and nothing is kept for a client
 //! that does not read but what fits the bounded queues.
 
-use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -17,9 +16,9 @@ use cxo_protocol::{Code, Problem};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::FAREWELL;
+use super::calls::Calls;
 use super::entry::{Entered, too_large};
 use super::push::{Subscriptions, Waiting};
 use super::wire::{End, Wire};
@@ -47,9 +46,7 @@ struct Connection<'a, R, W> {
     gate: &'a Arc<Gate>,
     caller: Arc<Caller>,
     out: Vec<u8>,
-    calls: JoinSet<(CallId, String)>,
-    /// Ids of requests that wait.
-    in_use: HashSet<CallId>,
+    calls: Calls,
     subscriptions: Subscriptions,
     notices: mpsc::Receiver<Waiting>,
 }
@@ -73,8 +70,7 @@ pub(super) async fn serve<R, W>(
         entered,
         gate,
         out: Vec::new(),
-        calls: JoinSet::new(),
-        in_use: HashSet::new(),
+        calls: Calls::default(),
         subscriptions,
         notices,
     };
@@ -82,7 +78,7 @@ pub(super) async fn serve<R, W>(
     connection.subscriptions.end();
     let _ = tokio::time::timeout(FAREWELL / 2, connection.last_words()).await;
     // Only now: a call may have made the session that ends with the connection.
-    connection.calls.shutdown().await;
+    connection.calls.end().await;
     gate.handlers.farewell(&connection.caller).await;
 }
 
@@ -113,7 +109,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             tokio::select! {
                 // A call that is there is answered even if the daemon leaves.
                 biased;
-                Some(done) = self.calls.join_next() => self.done(done),
+                Some(answer) = self.calls.next() => self.say(answer.as_bytes()),
                 filled = self.wire.fill(), if self.calls.len() < MAX_CALLS => {
                     if let Err(end) = filled {
                         return self.end(&end);
@@ -158,8 +154,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
 
     /// Answers what is being carried out, and writes all that is left to say.
     async fn last_words(&mut self) {
-        while let Some(done) = self.calls.join_next().await {
-            self.done(done);
+        while let Some(answer) = self.calls.next().await {
+            self.say(answer.as_bytes());
         }
         let bytes = std::mem::take(&mut self.out);
         let _ = self.wire.write(&bytes).await;
@@ -193,7 +189,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 return Err(Ends);
             }
         };
-        if self.in_use.contains(&call.id) {
+        if self.calls.has(&call.id) {
             let problem = Problem::new(Code::InvalidRequest, "the id is in use")
                 .because("a request with this id waits on this connection")
                 .keeping("the request that waits goes on");
@@ -242,22 +238,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 self.say(answer.as_bytes());
             }
             Poll::Pending => {
-                self.in_use.insert(id.clone());
-                self.calls.spawn(async move {
-                    let answer = answer(envelope, &id, work.await);
-                    (id, answer)
-                });
+                let of = id.clone();
+                let answered = async move { answer(envelope, &of, work.await) };
+                self.calls.go_on(id, envelope, answered);
             }
-        }
-    }
-
-    fn done(&mut self, done: Result<(CallId, String), tokio::task::JoinError>) {
-        match done {
-            Ok((id, answer)) => {
-                self.in_use.remove(&id);
-                self.say(answer.as_bytes());
-            }
-            Err(error) => tracing::error!(%error, "a request was not carried out to its end"),
         }
     }
 

@@ -2,6 +2,7 @@
 //! served by [`connection`].
 
 mod attempt;
+mod calls;
 mod connection;
 mod entry;
 mod push;

@@ -26,6 +26,8 @@ struct Faults {
     appends: AtomicUsize,
     refuse_appends: AtomicUsize,
     refuse_reads: AtomicUsize,
+    /// Told when an append begins; that one then waits for a word.
+    hold: Mutex<Option<(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>)>>,
     /// What is read instead of the second event of `r0`.
     changed: Mutex<Option<&'static str>>,
 }
@@ -90,6 +92,11 @@ impl Reader for Flaky {
 impl Store for Flaky {
     fn append(&mut self, lease: &Lease, after: Seq, batch: &Batch) -> Result<Seq, StoreError> {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        let held = self.faults.hold.lock().unwrap().take();
+        if let Some((begun, go_on)) = held {
+            begun.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         if takes(&self.faults.refuse_appends) {
             return Err(full());
         }
@@ -298,6 +305,72 @@ fn a_group_that_is_not_stored_never_was() {
     assert_eq!(world.ask(start("r0")), Ok(Value::from(1)));
     assert_eq!(world.kinds("r0").len(), 1);
     assert!(world.kinds("r1").is_empty());
+}
+
+impl World {
+    /// Holds the next commit: hears when it begins, and lets it go on.
+    fn hold(&self) -> (std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        *self.faults.hold.lock().unwrap() = Some((begun, goes_on));
+        (begins, go_on)
+    }
+}
+
+/// [A6.1] [G4] Nothing is said of what is not stored: who is refused because of another request of
+/// the group hears it after the commit, and reads show nothing of it before.
+#[test]
+fn no_answer_leaves_before_its_commit() {
+    let mut world = World::new();
+    let (begins, go_on) = world.hold();
+    let mut first = world.offer(start("r0"));
+    let mut again = world.offer(start("r0"));
+    let cancel = Command::Cancel { run: RunId::new("none").unwrap() };
+    let mut unknown = world.offer(cancel);
+    world.go();
+    begins.recv().unwrap();
+    for early in [&mut first, &mut again, &mut unknown] {
+        assert!(early.try_recv().is_err(), "said before it was stored");
+    }
+    assert!(world.published.runs().is_empty(), "shown before it was stored");
+    go_on.send(()).unwrap();
+    assert_eq!(first.blocking_recv().unwrap(), Ok(Value::from(1)));
+    assert_eq!(again.blocking_recv().unwrap().unwrap_err().code, Code::Internal);
+    assert!(unknown.blocking_recv().unwrap().is_err());
+}
+
+/// [G16] [G30] Who was refused because of what was then not stored is told that nothing was, and a
+/// report that was not wanted for that reason is taken once it is.
+#[test]
+fn a_refusal_is_worth_as_much_as_its_commit() {
+    let mut world = World::new();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    let (first, again) = (world.offer(start("r0")), world.offer(start("r0")));
+    world.go();
+    for answer in [first, again] {
+        assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DiskFull);
+    }
+    world.ask(start("r0")).unwrap();
+    let effect = world.noted.lock().unwrap().started.first().unwrap().clone();
+    // The report comes after the cancel of the same group, which is not stored.
+    let (begins, go_on) = world.hold();
+    let held = world.offer(start("r1"));
+    begins.recv().unwrap();
+    let cancelled = world.offer(Command::Cancel { run: effect.run() });
+    world.inbox.report(prepared(&effect));
+    // The append that is held is the first of the two.
+    world.faults.refuse_appends.store(0, Ordering::SeqCst);
+    let (second, go_second) = world.hold();
+    go_on.send(()).unwrap();
+    held.blocking_recv().unwrap().unwrap();
+    second.recv().unwrap();
+    world.faults.refuse_appends.store(1, Ordering::SeqCst);
+    assert!(world.noted.lock().unwrap().settled.is_empty(), "settled before it was stored");
+    go_second.send(()).unwrap();
+    assert_eq!(cancelled.blocking_recv().unwrap().unwrap_err().code, Code::DiskFull);
+    world.ask(start("r2")).unwrap();
+    let kinds = world.kinds("r0");
+    assert!(kinds.iter().any(|kind| kind == "base.prepared"), "{kinds:?}");
 }
 
 /// [G16] A report that could not be stored is not lost and not taken twice, and its process is

@@ -145,19 +145,58 @@ fn both_framings_and_envelopes_are_answered_in_kind() {
 #[test]
 fn a_request_that_is_signed_by_itself_is_carried_out_once() {
     let world = serving();
+    let whole = signed_by_itself(&world, 3);
+    for is_first in [true, false] {
+        let answer = asked(&world, &whole);
+        assert_eq!(answer["error"].is_null(), is_first, "{answer}");
+    }
+}
+
+/// `lock.status`, signed by itself now.
+fn signed_by_itself(world: &World, nonce: u8) -> String {
     let key = key_file::read(&world.address().key_file).unwrap();
-    let bare = br#"{"id":1,"method":"daemon.status","params":{}}"#;
+    let bare = br#"{"id":1,"method":"lock.status","params":{}}"#;
     let call = Call::read(bare).unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     // Headers from before the daemon's start are not taken, and it started in this second.
-    let header = Header::sign(&key, &call, params_text(bare), (now + 2, &[3; 16]));
+    let header = Header::sign(&key, &call, params_text(bare), (now + 2, &[nonce; 16]));
     let auth = serde_json::to_string(&header).unwrap();
-    let whole = format!(r#"{{"id":1,"method":"daemon.status","params":{{}},"auth":{auth}}}"#);
-    for is_first in [true, false] {
-        let mut connection = world.raw();
-        send(&mut connection, whole.as_bytes());
-        let answer: Value = serde_json::from_str(&line(&mut connection)).unwrap();
-        assert_eq!(answer["error"].is_null(), is_first, "{answer}");
+    format!(r#"{{"id":1,"method":"lock.status","params":{{}},"auth":{auth}}}"#)
+}
+
+fn asked(world: &World, whole: &str) -> Value {
+    let mut connection = world.raw();
+    send(&mut connection, whole.as_bytes());
+    serde_json::from_str(&line(&mut connection)).unwrap()
+}
+
+/// [A2.4] [G17] Leases run by passing time, whatever became of the wall clock, and requests are dated
+/// by the wall clock: a daemon whose leases run hours beside it takes them all the same. A clock
+/// that was left before the system was started anew changes no lease.
+#[test]
+fn leases_and_signed_requests_run_by_their_own_clocks() {
+    let mut world = serving();
+    let lock = serde_json::json!({"path": "README.md", "ttl_seconds": 36_000});
+    let session = serde_json::json!({"session_id": "s", "cwd": world.repo()});
+    let mut client = world.client();
+    client.call_by_name("session.start", &session, None).unwrap();
+    client.call_by_name("lock.acquire", &lock, None).unwrap();
+    drop(client);
+    let file = world.socket().with_file_name("clock");
+    let left = std::fs::read_to_string(&file).unwrap();
+    let (boot, offset) = left.split_once(' ').unwrap();
+    let offset: u64 = offset.parse().unwrap();
+    let hours = |hours: u64| offset + hours * 3_600_000;
+    for (nonce, clock, is_held) in [
+        (1, format!("{boot} {}", hours(2)), true),
+        (2, format!("another {}", hours(200)), true),
+        (3, format!("{boot} {}", hours(11)), false),
+    ] {
+        world.kill();
+        std::fs::write(&file, &clock).unwrap();
+        world.start();
+        let answer = asked(&world, &signed_by_itself(&world, nonce));
+        assert_eq!(answer["result"]["locked"], is_held, "{clock}: {answer}");
     }
 }
 

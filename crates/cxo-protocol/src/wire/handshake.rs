@@ -48,7 +48,7 @@ pub enum Shake {
 pub struct Hello {
     /// The version of the protocol.
     pub protocol: String,
-    /// Who the client is: `user`, `gui`, `agent:NAME`, `host:NAME`.
+    /// Who the client is: `user`, `gui`, `agent:NAME`.
     pub principal: String,
     /// 64 hexadecimal digits.
     pub nonce: String,
