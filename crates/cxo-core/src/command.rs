@@ -122,6 +122,8 @@ pub enum Command {
         /// How many in the attempt that goes on.
         tokens: u64,
     },
+    /// The daemon was started anew: nobody will tell what agents used that were stopped before.
+    LeaveStopped,
     /// Time has passed.
     Tick,
 }
@@ -153,6 +155,7 @@ impl Command {
             | Self::Submit { .. }
             | Self::CancelSubmitted { .. }
             | Self::TokensSeen { .. }
+            | Self::LeaveStopped
             | Self::Tick => None,
         }
     }

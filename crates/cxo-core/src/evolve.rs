@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cxo_protocol::{AddedEdge, Event, Plan, Published, TaskId, Timestamp};
+use cxo_protocol::{AddedEdge, Event, Plan, Published, TaskId, Timestamp, Usage};
 
 use crate::run::{Base, Phase, PlanRequest, Run, TaskIndex};
 use crate::task::{Task, TaskState};
@@ -42,7 +42,13 @@ impl Run {
         if !self.at(index).expects(event) {
             return Err(illegal(format!("{:?}", self.at(index).state.stage())));
         }
-        if let Event::AttemptEnded { usage, .. } = event {
+        if let Event::AttemptStarted { attempt, .. } = event {
+            self.sets.uncounted.insert(attempt.clone());
+        }
+        if let Event::AttemptEnded { attempt, usage, .. }
+        | Event::AttemptLeft { attempt, usage, .. } = event
+        {
+            self.sets.uncounted.remove(attempt);
             self.used.add(usage);
         }
         let next = self.at(index).next(event, at);
@@ -100,8 +106,7 @@ impl Run {
             }
             Event::PlanRefused { usage, .. } => self.used.add(usage),
             Event::PlanParked { until, thread, usage, .. } => {
-                self.used.add(usage);
-                self.park_plan(*until, thread.as_ref(), at);
+                self.park_plan(*until, thread.as_ref(), usage, at);
             }
             Event::PlanProposed { plan, added_edges, usage } => {
                 self.used.add(usage);
@@ -125,6 +130,7 @@ impl Run {
             Event::AttemptStarted { .. }
             | Event::ThreadStarted { .. }
             | Event::AttemptEnded { .. }
+            | Event::AttemptLeft { .. }
             | Event::TaskQueued { .. }
             | Event::TaskRetried { .. }
             | Event::TaskParked { .. }
@@ -145,7 +151,14 @@ impl Run {
         }
     }
 
-    fn park_plan(&mut self, until: Timestamp, thread: Option<&String>, at: Timestamp) {
+    fn park_plan(
+        &mut self,
+        until: Timestamp,
+        thread: Option<&String>,
+        usage: &Usage,
+        at: Timestamp,
+    ) {
+        self.used.add(usage);
         self.plan_parks += 1;
         if let Phase::Planning(request) = &self.phase {
             let request = PlanRequest { thread: thread.cloned(), ..request.clone() };

@@ -73,6 +73,7 @@ impl Repo {
         let mut group = Vec::new();
         match command {
             Command::Tick => self.tick(now, &mut group),
+            Command::LeaveStopped => self.leave_stopped(now, &mut group),
             Command::Shared(command) => {
                 let decided = self.shared.decide(command, now)?;
                 self.take_shared(decided, now, &mut group);
@@ -100,11 +101,16 @@ impl Repo {
                 let started = decide::start(options, plan.as_ref())?;
                 self.take(run, started, now, &mut group);
             }
+            Command::Resume { run, .. } | Command::Retry { run, .. } => {
+                // What was set aside for a submitted task is settled: there is nothing to go on with.
+                if let Some(task) = self.shared.submitted.of_run(run) {
+                    self.shared.submitted.open_run(task)?;
+                }
+                self.handle_run(run, command, now, &mut group)?;
+            }
             Command::EditPlan { run, .. }
-            | Command::Resume { run, .. }
             | Command::ApproveAhead { run }
             | Command::Cancel { run }
-            | Command::Retry { run, .. }
             | Command::Skip { run, .. }
             | Command::CancelTask { run, .. }
             | Command::Answer { run, .. } => self.handle_run(run, command, now, &mut group)?,
@@ -153,6 +159,27 @@ impl Repo {
         self.take_shared(vec![exceeded], now, group);
         self.take(id, cancelled, now, group);
         Ok(())
+    }
+
+    /// A daemon began anew: what agents used that were stopped before is not heard of any more.
+    fn leave_stopped(&mut self, now: Timestamp, group: &mut Vec<Fact>) {
+        let left: Vec<RunId> = self
+            .runs
+            .values()
+            .filter(|run| run.has_uncounted())
+            .map(|run| run.id.clone())
+            .collect();
+        for id in left {
+            let decided = self
+                .runs
+                .get(&id)
+                .and_then(|run| decide::decide(run, &Command::LeaveStopped, now).ok())
+                .unwrap_or_default();
+            self.take(&id, decided, now, group);
+        }
+        // Of runs that are not held nothing else is known.
+        let settled = self.shared.settle_ended();
+        self.take_shared(settled, now, group);
     }
 
     fn tick(&mut self, now: Timestamp, group: &mut Vec<Fact>) {

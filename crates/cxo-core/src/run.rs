@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cxo_protocol::{
-    AddedEdge, CheckCommand, CommitId, EffectId, Plan, PlanApproval, Published, Receipt, RedBase,
-    RunEnd, RunFailure, RunId, RunOptions, TaskId, Timestamp, TreeId, Usage,
+    AddedEdge, AttemptId, CheckCommand, CommitId, EffectId, Plan, PlanApproval, Published, Receipt,
+    RedBase, RunEnd, RunFailure, RunId, RunOptions, TaskId, Timestamp, TreeId, Usage,
 };
 
 use crate::repo::Change;
@@ -145,6 +145,9 @@ pub(crate) struct Sets {
     pub(crate) dead: u32,
     /// Numbers the works in the order in which they were finished.
     pub(crate) finished: u64,
+    /// Attempts of which nobody has said what they used: those that go on, and those that were
+    /// stopped and are not known to be gone.
+    pub(crate) uncounted: BTreeSet<AttemptId>,
     /// What ought to be going on.
     pub(crate) wanted: BTreeMap<EffectId, Owner>,
     /// What the run as a whole wants.
@@ -247,6 +250,16 @@ impl Run {
     /// How many tasks are not at their end.
     pub fn open_tasks(&self) -> u32 {
         self.sets.open
+    }
+
+    /// Whether nobody has said yet what some agent of this run used.
+    pub fn has_uncounted(&self) -> bool {
+        !self.sets.uncounted.is_empty()
+    }
+
+    /// Whether nobody has said yet what the agent of this attempt used.
+    pub fn is_uncounted(&self, attempt: &AttemptId) -> bool {
+        self.sets.uncounted.contains(attempt)
     }
 
     /// Whether the run is over.

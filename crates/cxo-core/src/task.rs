@@ -250,6 +250,7 @@ impl Task {
             | Event::PlanProposed { .. }
             | Event::PlanApprovedAhead {}
             | Event::PlanApproved {}
+            | Event::AttemptLeft { .. }
             | Event::RunCancelled {}
             | Event::RunResumed {}
             | Event::RunFinishing { .. }
@@ -326,6 +327,7 @@ impl Task {
             | Event::PlanProposed { .. }
             | Event::PlanApprovedAhead {}
             | Event::PlanApproved {}
+            | Event::AttemptLeft { .. }
             | Event::RunCancelled {}
             | Event::RunResumed {}
             | Event::RunFinishing { .. }
@@ -368,6 +370,7 @@ impl Task {
             Event::AttemptStarted { role, base, .. } => self.note_start(*role, base.as_ref(), at),
             Event::ThreadStarted { thread, .. } => self.note_thread(thread),
             Event::AttemptEnded { end, usage, .. } => self.note_end(end, usage),
+            Event::AttemptLeft { usage, .. } => self.used.add(usage),
             Event::TaskRetried { feedback, onto, .. } => {
                 self.start = onto.clone().map_or(Start::AsLeft, Start::At);
                 if let (Some(_), Some(landing)) = (onto, self.state.landing()) {

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cxo_protocol::{AgentId, EffectId, RunEnd};
+use cxo_protocol::{EffectId, RunEnd};
 
 use crate::landing::Step;
 use crate::limits;
 use crate::repo::Repo;
 use crate::run::{Owner, Phase, Run, TaskIndex};
-use crate::shared::{AGENT_LOST_AFTER_MS, Lock, MAX_AGENTS, MAX_LOCKS, MAX_SESSIONS, Shared};
+use crate::shared::{
+    AGENT_LOST_AFTER_MS, Lock, MAX_AGENTS, MAX_ENDED_TASKS, MAX_LOCKS, MAX_SESSIONS, Shared,
+};
 use crate::task::{Stage, TaskState};
 
 /// Something that must not be.
@@ -32,6 +34,11 @@ impl Repo {
             let goes_on = self.run(&submitted.run).is_some_and(|run| !run.is_ended());
             if submitted.end.is_none() && !goes_on {
                 let rule = "a submitted task ends with its run";
+                found.push(Violation { rule, place: task.to_string() });
+            }
+            let is_left = self.run(&submitted.run).is_some_and(Run::has_uncounted);
+            if submitted.end.is_some() && !is_left && self.shared().tokens.aside_for(task) > 0 {
+                let rule = "tokens are set aside for agents that work or were not heard of since";
                 found.push(Violation { rule, place: task.to_string() });
             }
         }
@@ -59,6 +66,12 @@ impl Shared {
             .collect();
         expect(self.agents.by_silence == waited, "every live agent is waited for", all());
         expect(self.agents.iter().count() <= MAX_AGENTS, "agents are bounded", all());
+        let mut by_principal: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (id, session) in self.sessions.iter() {
+            by_principal.entry(session.principal.clone()).or_default().insert(id.clone());
+        }
+        let is_kept = self.sessions.by_principal == by_principal;
+        expect(is_kept, "sessions are found by their principal", all());
         expect(self.sessions.iter().count() <= MAX_SESSIONS, "sessions are bounded", all());
 
         let open = self.submitted.iter().filter(|(_, task)| task.end.is_none()).count();
@@ -66,6 +79,10 @@ impl Shared {
         let by_run: BTreeMap<_, _> =
             self.submitted.iter().map(|(id, task)| (task.run.clone(), id.clone())).collect();
         expect(self.submitted.by_run == by_run, "submitted tasks are found by their run", all());
+        let ended = self.submitted.ended.len();
+        expect(ended <= MAX_ENDED_TASKS, "tasks at their end are bounded", all());
+        let known = self.submitted.iter().count();
+        expect(known == open + ended, "tasks at their end are known", all());
         found
     }
 
@@ -91,23 +108,31 @@ impl Shared {
         expect(locks.by_key == keys, "locks are found by their path", "all".to_owned());
         let ends: BTreeSet<_> = all.iter().map(|lock| (lock.expires_at, lock.id.clone())).collect();
         expect(locks.by_expiry == ends, "the end of every lock is waited for", "all".to_owned());
+        let mut by_session: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for lock in &all {
+            by_session.entry(lock.session.clone()).or_default().insert(lock.id.clone());
+        }
+        let is_kept = locks.by_session == by_session;
+        expect(is_kept, "locks are found by their session", "all".to_owned());
         expect(all.len() <= MAX_LOCKS, "locks are bounded", "all".to_owned());
     }
 
     fn check_tokens(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
-        let (mut used, mut reserved) = (0_u64, 0_u64);
-        for (agent, own) in self.tokens.iter() {
-            used = used.saturating_add(own.used);
-            reserved = reserved.saturating_add(own.reserved);
-            let works = self
-                .submitted
-                .iter()
-                .any(|(task, submitted)| AgentId::from(task) == *agent && submitted.end.is_none());
-            let rule = "tokens are set aside for open tasks only";
-            expect(own.reserved == 0 || works, rule, agent.to_string());
+        let mut reserved = 0_u64;
+        for (task, own) in self.tokens.of_tasks() {
+            reserved = reserved.saturating_add(own);
+            let is_known = self.submitted.get(task).is_some();
+            expect(is_known, "tokens are set aside for known tasks only", task.to_string());
         }
-        let sums = self.tokens.all.used == used && self.tokens.all.reserved == reserved;
-        expect(sums, "the tokens of all are the sum of each", "all".to_owned());
+        let sums = self.tokens.all.reserved == reserved;
+        expect(sums, "what is set aside is the sum of each", "all".to_owned());
+        let used = self.tokens.of_agents().fold(0_u64, |sum, (_, own)| sum.saturating_add(own));
+        let sums = used <= self.tokens.all.used;
+        expect(sums, "what agents used is part of all", "all".to_owned());
+        for (agent, _) in self.tokens.of_agents() {
+            let is_known = self.agents.get(agent).is_ok();
+            expect(is_known, "only registered agents report tokens", agent.to_string());
+        }
     }
 }
 

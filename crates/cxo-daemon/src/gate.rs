@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use crate::capabilities::{Capability, CapabilityId};
-use crate::door::Inside;
+use crate::door::{Away, Inside};
 use crate::handlers::{Handlers, understood};
 use crate::inbox::{Inbox, Message};
 use crate::supervised::Supervised;
@@ -92,10 +92,10 @@ impl Gate {
         &self.handlers.executors.context().supervised
     }
 
-    /// Lets one more in; `None` if the door is closed or there are too many.
-    pub(crate) fn enter(&self) -> Option<Visit> {
-        let inside = self.handlers.door.enter()?;
-        Some(Visit { inside: Some(inside), inbox: self.handlers.inbox.clone() })
+    /// Lets one more in, if there is a place for this caller.
+    pub(crate) fn enter(&self, who: &Principal) -> Result<Visit, Away> {
+        let inside = self.handlers.door.enter(who)?;
+        Ok(Visit { inside: Some(inside), inbox: self.handlers.inbox.clone() })
     }
 
     /// Whose a token is, and the right that it gives.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use cxo_core::{Command, Repo};
 use cxo_protocol::params::AgentsOnStop;
-use cxo_protocol::{Code, Problem, RunId};
+use cxo_protocol::{Code, Principal, Problem, RunId};
 use serde_json::Value;
 use tokio::sync::oneshot;
+
+use crate::door::is_users;
 
 /// Where an answer goes: the position of the log after the commit, or why there was none.
 pub(crate) type Answer = oneshot::Sender<Result<u64, Problem>>;
@@ -133,11 +135,21 @@ impl Inbox {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Puts a client's message in, or says that too many wait.
+    /// Puts the user's message in, or says that too many wait.
     pub(crate) fn offer(&self, message: Message) -> Result<(), Problem> {
+        self.offer_for(&Principal::User, message)
+    }
+
+    /// Puts a caller's message in, or says that too many wait. The last places are the user's.
+    pub(crate) fn offer_for(&self, who: &Principal, message: Message) -> Result<(), Problem> {
         // Counted first: it may be taken out before this goes on.
         let weight = message.weight();
-        self.waiting.fetch_add(weight, Ordering::Relaxed);
+        let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
+        let kept_for_user = if is_users(who) { 0 } else { self.capacity / 4 };
+        if before >= self.capacity - kept_for_user && kept_for_user > 0 {
+            self.waiting.fetch_sub(weight, Ordering::Relaxed);
+            return Err(self.refused(&TrySendError::Full(message)));
+        }
         self.queue.try_send(message).map_err(|error| {
             self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.refused(&error)

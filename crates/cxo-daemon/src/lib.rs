@@ -7,6 +7,7 @@ mod caller;
 mod capabilities;
 mod compat;
 pub mod config;
+mod descriptors;
 pub mod doctor;
 mod door;
 mod effects;

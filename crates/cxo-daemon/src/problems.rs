@@ -2,9 +2,10 @@
 
 use cxo_core::{Rejected, SharedRejected};
 use cxo_git::{FileError, GitError, PatchError, SessionTreeError};
-use cxo_protocol::{Code, Principal, Problem};
+use cxo_protocol::{Code, Principal, Problem, Timestamp};
 use cxo_store::StoreError;
 
+use crate::fresh;
 use crate::run_loop::LoadError;
 
 const NOTHING: &str = "nothing was changed";
@@ -174,30 +175,40 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
         SharedRejected::NoSession { .. } => {
             problem(Code::NoSession).try_next("session.start {\"session_id\": …, \"cwd\": …}")
         }
-        SharedRejected::SessionTaken { .. }
-        | SharedRejected::AgentTaken { .. }
-        | SharedRejected::TaskExists { .. } => {
+        SharedRejected::SessionTaken { .. } | SharedRejected::TaskExists { .. } => {
             problem(Code::NameTaken).try_next("the same under another name")
         }
         SharedRejected::NotYours { .. } | SharedRejected::ForceDenied => problem(Code::Forbidden),
-        SharedRejected::Locked { holder, .. } => problem(Code::Locked)
+        SharedRejected::Locked { holder, expires_at, .. } => problem(Code::Locked)
             .held_by(holder.to_string())
             .because(format!("the session {holder} holds it"))
+            .retry_after(seconds_until(*expires_at))
             .try_next("cxo lock status"),
         SharedRejected::NotHeld { .. } => problem(Code::NotHeld)
             .because("its time was up, or it was given back or taken away")
             .try_next("cxo lock status"),
-        SharedRejected::TooMany { .. } => {
-            problem(Code::Busy).try_next("end some that are not used")
-        }
+        SharedRejected::TooMany { free_at, .. } => problem(Code::Busy)
+            .retry_after(free_at.map_or(FREED_BY_HAND_SECONDS, seconds_until))
+            .try_next("end some that are not used"),
         SharedRejected::NoAgent { .. } => {
             problem(Code::NotRegistered).try_next("agent.register {\"agent_id\": …}")
         }
         SharedRejected::AbsurdReport => problem(Code::BadRequest),
-        SharedRejected::OverBudget { .. } => problem(Code::OverBudget).try_next("cxo budget"),
+        SharedRejected::OverBudget { .. } => {
+            problem(Code::OverBudget).retry_after(FREED_BY_HAND_SECONDS).try_next("cxo budget")
+        }
         SharedRejected::NoTask { .. } => problem(Code::NoSuchTask).try_next("cxo status"),
         SharedRejected::TaskOver { .. } => problem(Code::WrongState).try_next("cxo status"),
     }
+}
+
+/// When to come again for what is free only when somebody lets go of it.
+const FREED_BY_HAND_SECONDS: u16 = 60;
+
+/// The seconds until an instant, of which at least one is waited.
+pub(crate) fn seconds_until(at: Timestamp) -> u16 {
+    let seconds = at.millis_since(fresh::now()).div_ceil(1000).max(1);
+    u16::try_from(seconds).unwrap_or(u16::MAX)
 }
 
 /// The caller may not do this.

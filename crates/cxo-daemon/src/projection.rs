@@ -104,6 +104,9 @@ impl Projector {
                 }
                 rows.push(Row::Usage(usage_row(run, (task, attempt), usage, at)));
             }
+            Event::AttemptLeft { task, attempt, usage } => {
+                rows.push(Row::Usage(usage_row(run, (task, attempt), usage, at)));
+            }
             Event::QuestionAsked { task, question, topic } => {
                 let row = QuestionRow {
                     question: question.clone(),

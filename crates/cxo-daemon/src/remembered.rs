@@ -14,14 +14,21 @@ use cxo_store::Answer as StoredAnswer;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::fresh;
+use crate::door::is_users;
 use crate::inbox::Remember;
+use crate::{fresh, problems};
 
 /// How long an answer is kept.
 pub(crate) const ANSWERS_KEPT_MS: u64 = 15 * 60 * 1000;
 
 /// Answers that are held at once; beyond, requests with a new key have to come again later.
 const MAX_HELD: usize = 50_000;
+
+/// Those of one agent.
+const MAX_OF_ONE_AGENT: usize = 5_000;
+
+/// Those that are kept free of agents', for the user.
+const KEPT_FOR_USER: usize = 10_000;
 
 /// What a request was answered, or will be.
 type Outcome = Result<Value, Problem>;
@@ -39,6 +46,8 @@ pub(crate) struct Remembered {
 struct State {
     known: HashMap<Key, Known>,
     by_expiry: BTreeSet<(Timestamp, Key)>,
+    /// How many are known of each caller.
+    of_callers: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -143,16 +152,11 @@ impl Remembered {
                 KnownState::Done(value) => Part::Known(value.clone()),
             });
         }
-        if state.known.len() >= MAX_HELD {
-            return Err(Problem::new(Code::Busy, "too many answers are kept")
-                .because(format!("{MAX_HELD} requests with keys were made in the last minutes"))
-                .keeping("nothing was changed")
-                .try_next("the same request in a minute, or without a key"));
-        }
+        state.admit(&remember.principal)?;
         let (tell, answered) = watch::channel(None);
         let going_on = KnownState::GoingOn(answered);
         let known = Known { body_hash: remember.body_hash.clone(), state: going_on };
-        state.known.insert(remember.key(), known);
+        state.put(remember.key(), known);
         Ok(Part::Lead(tell))
     }
 }
@@ -177,23 +181,61 @@ impl Drop for Forget {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             let mut state = self.remembered.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.known.remove(&key);
+            state.remove(&key);
         }
     }
 }
 
 impl State {
+    /// Whether one more of this caller's can be kept.
+    fn admit(&self, principal: &str) -> Result<(), Problem> {
+        let is_users = principal.parse().is_ok_and(|who| is_users(&who));
+        let own = self.of_callers.get(principal).copied().unwrap_or_default();
+        let of_all = if is_users { MAX_HELD } else { MAX_HELD - KEPT_FOR_USER };
+        let (is_own, limit) = if !is_users && own >= MAX_OF_ONE_AGENT {
+            (true, MAX_OF_ONE_AGENT)
+        } else if self.known.len() >= of_all {
+            (false, of_all)
+        } else {
+            return Ok(());
+        };
+        let mut ends = self.by_expiry.iter().filter(|(_, key)| !is_own || key.0 == principal);
+        let free_at = ends.next().map(|(at, _)| *at);
+        Err(Problem::new(Code::Busy, "too many answers are kept")
+            .because(format!("{limit} requests with keys were made in the last minutes"))
+            .keeping("nothing was changed")
+            .retry_after(free_at.map_or(1, problems::seconds_until))
+            .try_next("the same request later, or without a key"))
+    }
+
+    fn put(&mut self, key: Key, known: Known) {
+        let principal = key.0.clone();
+        if self.known.insert(key, known).is_none() {
+            *self.of_callers.entry(principal).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if self.known.remove(key).is_some()
+            && let Some(own) = self.of_callers.get_mut(&key.0)
+        {
+            *own -= 1;
+            if *own == 0 {
+                self.of_callers.remove(&key.0);
+            }
+        }
+    }
+
     fn keep(&mut self, key: Key, body_hash: String, value: Value, expires_at: Timestamp) {
         self.by_expiry.insert((expires_at, key.clone()));
-        self.known.insert(key, Known { body_hash, state: KnownState::Done(value) });
+        self.put(key, Known { body_hash, state: KnownState::Done(value) });
     }
 
     fn expire(&mut self, now: Timestamp) {
-        while let Some((at, key)) = self.by_expiry.first()
-            && *at <= now
+        while self.by_expiry.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, key)) = self.by_expiry.pop_first()
         {
-            self.known.remove(key);
-            self.by_expiry.pop_first();
+            self.remove(&key);
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::run_loop::RunLoop;
 use crate::sign_in::SignIns;
 use crate::slots::Slots;
 use crate::supervised::Supervised;
-use crate::{fresh, http, listener, problems};
+use crate::{descriptors, fresh, http, listener, problems};
 
 /// How long a supervisor stays that has nothing to do and nobody to talk to.
 const SUPERVISOR_IDLE_EXIT_MS: &str = "60000";
@@ -78,7 +78,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let hub = Hub::open(&paths.hub(), &repository).map_err(|error| problems::of_git(&error))?;
     let capacity = usize::try_from(config.server.queue_capacity).unwrap_or(usize::MAX);
     let (inbox, messages) = Inbox::new(capacity);
-    let door = Arc::new(Door::default());
+    let door = Arc::new(Door::with_room(descriptors::connections(descriptors::raise())));
     let feed = Arc::new(Feed::new(seq.0));
     let published = Arc::new(Published::default());
     let reports = ToInbox::new(&inbox, &feed, &published);
@@ -206,10 +206,14 @@ impl Ways {
     }
 }
 
-/// What a daemon decides before anything else: what the configuration says of tokens, and that no
-/// connection of before is there any more.
+/// What a daemon decides before anything else: what the configuration says of tokens, and that
+/// neither a connection nor an agent that was stopped is there any more.
 fn first(tokens: &TokensConfig) -> Vec<cxo_core::Command> {
-    vec![SharedCommand::LimitTokens(tokens.into()).into(), SharedCommand::EndConnections.into()]
+    vec![
+        SharedCommand::LimitTokens(tokens.into()).into(),
+        SharedCommand::EndConnections.into(),
+        cxo_core::Command::LeaveStopped,
+    ]
 }
 
 /// What becomes of the supervisor.

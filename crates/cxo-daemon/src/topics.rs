@@ -17,7 +17,7 @@ use cxo_protocol::{Event, LandingId, RunId, SharedEvent, TaskId};
 pub(crate) fn of_fact(fact: &Fact, shared: &Shared) -> Vec<News> {
     match fact {
         Fact::Run(stamped) => of_run(stamped, shared),
-        Fact::Shared(stamped) => of_shared(stamped, shared).into_iter().collect(),
+        Fact::Shared(stamped) => of_shared(stamped).into_iter().collect(),
     }
 }
 
@@ -127,6 +127,7 @@ fn of_run(stamped: &Stamped, shared: &Shared) -> Vec<News> {
         | Event::PlanApproved {}
         | Event::ThreadStarted { .. }
         | Event::AttemptEnded { .. }
+        | Event::AttemptLeft { .. }
         | Event::QuestionAnswered { .. }
         | Event::RunCancelled {}
         | Event::RunResumed {}
@@ -146,7 +147,7 @@ pub(crate) fn question_words(topic: &Topic) -> &'static str {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table: one arm per type of event")]
-fn of_shared(stamped: &SharedStamped, shared: &Shared) -> Option<News> {
+fn of_shared(stamped: &SharedStamped) -> Option<News> {
     let agent = |agent: &cxo_protocol::AgentId, status| {
         News::AgentStatus(AgentNews { agent_id: agent.clone(), status })
     };
@@ -156,11 +157,13 @@ fn of_shared(stamped: &SharedStamped, shared: &Shared) -> Option<News> {
             total_budget: limits.total,
             warning_threshold: limits.warning,
         }),
-        SharedEvent::TokensReserved { agent, tokens: reserved } => {
-            tokens(TokenNews::Reserved { agent_id: agent.clone(), tokens: *reserved })
+        SharedEvent::TokensReserved { task, tokens: reserved } => {
+            tokens(TokenNews::Reserved { task_id: task.clone(), tokens: *reserved })
         }
-        SharedEvent::TokensSettled { agent, tokens: used }
-        | SharedEvent::TokensReported { agent, tokens: used } => {
+        SharedEvent::TokensSettled { task, tokens: used } => {
+            tokens(TokenNews::Settled { task_id: task.clone(), tokens: *used })
+        }
+        SharedEvent::TokensReported { agent, tokens: used } => {
             tokens(TokenNews::Used { agent_id: agent.clone(), tokens: *used })
         }
         SharedEvent::TokensWarned { used } => tokens(TokenNews::Warning { used: *used }),
@@ -207,16 +210,16 @@ fn of_shared(stamped: &SharedStamped, shared: &Shared) -> Option<News> {
                 tokens: None,
             }))
         }
-        SharedEvent::TokensExceeded { task, tokens: used } => {
+        SharedEvent::TokensExceeded { task, run, tokens: used } => {
             Some(News::TaskProgress(TaskProgress {
                 task_id: task.to_string(),
-                run: shared.submitted.get(task)?.run.clone(),
+                run: run.clone(),
                 message: "its token budget is used up".to_owned(),
                 tokens: Some(*used),
             }))
         }
-        SharedEvent::TaskEnded { task, end } => {
-            let (task_id, run) = (task.to_string(), shared.submitted.get(task)?.run.clone());
+        SharedEvent::TaskEnded { task, run, end } => {
+            let (task_id, run) = (task.to_string(), run.clone());
             Some(match end {
                 SubmittedEnd::Completed { commit, branch } => News::TaskCompleted(TaskCompleted {
                     task_id,

@@ -230,6 +230,26 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What an agent used, where one was at work.
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Planned { usage, .. }
+            | Self::Attempted { usage, .. }
+            | Self::Resolved { usage, .. } => Some(*usage),
+            Self::Prepared { .. }
+            | Self::Checked { .. }
+            | Self::Merged { .. }
+            | Self::AlreadyThere
+            | Self::Conflicted { .. }
+            | Self::Advanced
+            | Self::Moved { .. }
+            | Self::Published(_)
+            | Self::Broken { .. } => None,
+        }
+    }
+}
+
 /// Why a planner gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlanError {

@@ -159,6 +159,16 @@ pub enum Event {
         /// What it used.
         usage: Usage,
     },
+    /// An agent that was stopped is gone; this much it had used.
+    #[serde(rename = "attempt.left")]
+    AttemptLeft {
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it used.
+        usage: Usage,
+    },
     /// The work waits for its landing.
     #[serde(rename = "task.queued")]
     TaskQueued {

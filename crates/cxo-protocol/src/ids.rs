@@ -120,16 +120,14 @@ impl AttemptId {
         Self(Arc::from(format!("{run}.{task}.{kind}{fence}")))
     }
 
+    /// The task that was attempted.
+    pub fn task(&self) -> Option<TaskId> {
+        self.0.split('.').nth(1).and_then(|task| TaskId::new(task).ok())
+    }
+
     /// The effect by which the attempt is made: it bears the attempt's own name.
     pub fn effect(&self) -> EffectId {
         EffectId(self.0.clone())
-    }
-}
-
-impl From<&TaskId> for AgentId {
-    /// The name under which the tokens of a submitted task are counted.
-    fn from(task: &TaskId) -> Self {
-        Self(task.0.clone())
     }
 }
 

@@ -210,20 +210,21 @@ pub enum SharedEvent {
         /// The agent.
         agent: AgentId,
     },
-    /// Tokens were set aside for a turn that begins.
+    /// Tokens were set aside for a submitted task.
     #[serde(rename = "tokens.reserved")]
     TokensReserved {
-        /// For whom.
-        agent: AgentId,
+        /// For which.
+        task: TaskId,
         /// How many.
         tokens: u64,
     },
-    /// A turn is over: what was set aside for it is free, and this was used.
+    /// The agents of a submitted task are gone: what was set aside for it is free, and this was
+    /// used.
     #[serde(rename = "tokens.settled")]
     TokensSettled {
-        /// Whose turn it was.
-        agent: AgentId,
-        /// How many were used.
+        /// The task.
+        task: TaskId,
+        /// How many were used, beside those that were settled before.
         tokens: u64,
     },
     /// An agent told of tokens that it used.
@@ -245,6 +246,8 @@ pub enum SharedEvent {
     TokensExceeded {
         /// The task.
         task: TaskId,
+        /// The run that does it.
+        run: RunId,
         /// How many it was seen to have used.
         tokens: u64,
     },
@@ -268,6 +271,8 @@ pub enum SharedEvent {
     TaskEnded {
         /// The task.
         task: TaskId,
+        /// The run that did it.
+        run: RunId,
         /// How.
         end: SubmittedEnd,
     },

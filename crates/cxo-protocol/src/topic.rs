@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::{LockEnd, SessionEnd};
 use crate::{
-    AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, Timestamp,
+    AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, TaskId, Timestamp,
 };
 
 /// A pushed event: `{topic, data, timestamp, seq}`.
@@ -115,16 +115,23 @@ pub enum TokenNews {
         /// From here on a warning is given.
         warning_threshold: u64,
     },
-    /// Some were set aside for a turn.
+    /// Some were set aside for a submitted task.
     Reserved {
-        /// For whom.
-        agent_id: AgentId,
+        /// For which.
+        task_id: TaskId,
         /// How many.
         tokens: u64,
     },
-    /// Some were used.
+    /// What was set aside for a submitted task is free, and some were used.
+    Settled {
+        /// By which.
+        task_id: TaskId,
+        /// How many were used.
+        tokens: u64,
+    },
+    /// A registered agent used some.
     Used {
-        /// By whom.
+        /// Which.
         agent_id: AgentId,
         /// How many.
         tokens: u64,

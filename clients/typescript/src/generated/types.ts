@@ -1109,18 +1109,26 @@ export type TokenNews =
       /** From here on a warning is given. */
       warning_threshold: number;
     }
-  /** Some were set aside for a turn. */
+  /** Some were set aside for a submitted task. */
   | {
       action: "reserved";
-      /** For whom. */
-      agent_id: AgentId;
+      /** For which. */
+      task_id: TaskId;
       /** How many. */
       tokens: number;
     }
-  /** Some were used. */
+  /** What was set aside for a submitted task is free, and some were used. */
+  | {
+      action: "settled";
+      /** By which. */
+      task_id: TaskId;
+      /** How many were used. */
+      tokens: number;
+    }
+  /** A registered agent used some. */
   | {
       action: "used";
-      /** By whom. */
+      /** Which. */
       agent_id: AgentId;
       /** How many. */
       tokens: number;

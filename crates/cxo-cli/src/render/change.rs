@@ -118,6 +118,7 @@ fn said(line: &Line, run: &RunView, look: &Look) -> Option<Said> {
         | Event::PlanApproved {}
         | Event::ThreadStarted { .. }
         | Event::AttemptEnded { .. }
+        | Event::AttemptLeft { .. }
         | Event::TaskUnparked { .. }
         | Event::QuestionAnswered { .. }
         | Event::LandingStarted { .. }

@@ -136,6 +136,11 @@ fn attempted(rest: &[Stamped]) -> Option<Vec<Command>> {
             all.push(Command::ThreadStarted { effect, thread });
             Some(all)
         }
+        Event::AttemptLeft { attempt, usage, .. } => {
+            let end = AttemptEnd::Broken { message: "it was stopped".to_owned() };
+            let left = Outcome::Attempted { end, thread: None, usage: *usage };
+            Some(vec![finished(attempt, left)])
+        }
         Event::AttemptEnded { attempt, end, usage, .. } => {
             let outcomes = [
                 Some(Outcome::Attempted { end: end.clone(), thread: None, usage: *usage }),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use cxo_protocol::{
     Action, CheckCommand, EffectId, Event, Outcome, Plan, Receipt, RunOptions, Timestamp, TreeId,
+    Usage,
 };
 
 use crate::command::{Command, Rejected};
@@ -43,6 +44,7 @@ pub(crate) fn decide(run: &Run, command: &Command, now: Timestamp) -> Result<Vec
         Command::ThreadStarted { effect, thread } => attempt::thread_started(run, effect, thread),
         Command::Finished { effect, outcome } => finished(run, effect, outcome, now),
         Command::Tick => Ok(due(run, now)),
+        Command::LeaveStopped => Ok(leave_stopped(run)),
         Command::Shared(_) | Command::CancelSubmitted { .. } | Command::TokensSeen { .. } => {
             Ok(Vec::new())
         }
@@ -89,7 +91,9 @@ fn finished(
     now: Timestamp,
 ) -> Result<Vec<Event>, Rejected> {
     let not_wanted = || Rejected::NotWanted { effect: effect.clone() };
-    let owner = run.sets.wanted.get(effect).ok_or_else(not_wanted)?;
+    let Some(owner) = run.sets.wanted.get(effect) else {
+        return left(run, effect, outcome.usage()).ok_or_else(not_wanted);
+    };
     let action = run.effect(effect).ok_or_else(not_wanted)?.action;
     let events = match (owner, outcome) {
         (Owner::Run, _) => stage::finished(run, &action, outcome, now),
@@ -102,6 +106,23 @@ fn finished(
     events
         .filter(|_| fits(&action, outcome))
         .ok_or(Rejected::WrongOutcome { effect: effect.clone() })
+}
+
+/// Nothing more will be told of the agents of this run that were stopped.
+fn leave_stopped(run: &Run) -> Vec<Event> {
+    let stopped = run.sets.uncounted.iter().filter(|attempt| {
+        // One that is wanted goes on.
+        !run.sets.wanted.contains_key(&attempt.effect())
+    });
+    stopped.filter_map(|attempt| left(run, &attempt.effect(), None)).flatten().collect()
+}
+
+/// What is told of an agent that was stopped and is gone now: what it used is counted, once.
+fn left(run: &Run, effect: &EffectId, usage: Option<Usage>) -> Option<Vec<Event>> {
+    let attempt = effect.attempt();
+    let task = attempt.task().filter(|_| run.sets.uncounted.contains(&attempt))?;
+    run.index_of(&task)?;
+    Some(vec![Event::AttemptLeft { task, attempt, usage: usage.unwrap_or_default() }])
 }
 
 /// Whether an outcome is one that an action can have.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::{AgentId, Principal, SharedEvent, Timestamp};
 
-use super::{SharedRejected, is_same_caller};
+use super::SharedRejected;
 
 /// Registered agents at one time; those that were lost make room for new ones.
 pub const MAX_AGENTS: usize = 1024;
@@ -50,16 +50,13 @@ impl Agents {
         self.known.get(agent).ok_or_else(|| SharedRejected::NoAgent { agent: agent.clone() })
     }
 
-    pub(super) fn admits(&self, agent: &AgentId, by: &Principal) -> Result<(), SharedRejected> {
-        match self.known.get(agent) {
-            Some(known) if !is_same_caller(&known.by, by) && !known.lost => {
-                Err(SharedRejected::AgentTaken { agent: agent.clone() })
-            }
-            None if self.known.len() >= MAX_AGENTS && self.longest_lost().is_none() => {
-                Err(SharedRejected::TooMany { what: "agents", limit: MAX_AGENTS })
-            }
-            Some(_) | None => Ok(()),
+    pub(super) fn admit(&self, agent: &AgentId) -> Result<(), SharedRejected> {
+        let is_full = self.known.len() >= MAX_AGENTS && self.longest_lost().is_none();
+        if is_full && !self.known.contains_key(agent) {
+            let free_at = self.next_wakeup();
+            return Err(SharedRejected::TooMany { what: "agents", limit: MAX_AGENTS, free_at });
         }
+        Ok(())
     }
 
     fn longest_lost(&self) -> Option<AgentId> {
@@ -86,16 +83,17 @@ impl Agents {
         self.by_silence.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn put(&mut self, id: &AgentId, agent: Registered) {
-        if !self.known.contains_key(id)
-            && self.known.len() >= MAX_AGENTS
-            && let Some(lost) = self.longest_lost()
-        {
-            self.known.remove(&lost);
+    /// Takes an agent in; answers the one that made room for it and is forgotten.
+    pub(super) fn put(&mut self, id: &AgentId, agent: Registered) -> Option<AgentId> {
+        let is_full = !self.known.contains_key(id) && self.known.len() >= MAX_AGENTS;
+        let forgotten = self.longest_lost().filter(|_| is_full);
+        if let Some(lost) = &forgotten {
+            self.known.remove(lost);
         }
         self.is_waited_for(id, false);
         self.known.insert(id.clone(), agent);
         self.is_waited_for(id, true);
+        forgotten
     }
 
     pub(super) fn heard(&mut self, id: &AgentId, at: Timestamp) {

@@ -5,12 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::shared::LockEnd;
-use cxo_protocol::{LockId, LockKind, LockPath, SessionId, SharedEvent, Timestamp};
+use cxo_protocol::{LockId, LockKind, LockPath, Principal, SessionId, SharedEvent, Timestamp};
 
-use super::{SharedRejected, WhichLock};
+use super::shares::Taken;
+use super::{Places, SharedRejected, WhichLock};
 
 /// Locks at one time.
 pub const MAX_LOCKS: usize = 10_000;
+
+const PLACES: Places =
+    Places { what: "locks", all: MAX_LOCKS, of_one_agent: 1_000, kept_for_user: 2_000 };
 
 /// A lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,9 @@ impl Lock {
 /// What somebody wants to lock.
 pub(super) struct Wish<'a> {
     pub(super) session: &'a SessionId,
+    pub(super) principal: &'a Principal,
+    /// What all of the caller's sessions hold.
+    pub(super) own: &'a dyn Fn() -> Taken,
     pub(super) on: &'a LockPath,
     pub(super) force: bool,
 }
@@ -51,6 +58,7 @@ pub struct Locks {
     /// By what is equal for all spellings of a path.
     pub(crate) by_key: BTreeMap<(String, LockKind), LockId>,
     pub(crate) by_expiry: BTreeSet<(Timestamp, LockId)>,
+    pub(crate) by_session: BTreeMap<SessionId, BTreeSet<LockId>>,
     pub(crate) last_fence: u64,
 }
 
@@ -71,6 +79,12 @@ impl Locks {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Lock> {
         self.held.values()
+    }
+
+    /// Those that a session holds.
+    pub fn of(&self, session: &SessionId) -> impl Iterator<Item = &Lock> {
+        let ids = self.by_session.get(session).into_iter().flatten();
+        ids.filter_map(|id| self.held.get(id))
     }
 
     /// The locks that overlap with this one. What overlaps is said by [`LockPath::overlaps`]; this
@@ -148,9 +162,8 @@ impl Locks {
             return Ok(events);
         }
         // Every event up to here frees a lock.
-        if self.held.len() - events.len() >= MAX_LOCKS {
-            return Err(SharedRejected::TooMany { what: "locks", limit: MAX_LOCKS });
-        }
+        let taken = Taken { count: self.held.len() - events.len(), free_at: self.next_wakeup() };
+        PLACES.admit(wish.principal, taken, wish.own)?;
         let fence = self.last_fence + 1;
         events.push(SharedEvent::LockAcquired {
             lock: LockId::of(fence),
@@ -189,8 +202,7 @@ impl Locks {
     }
 
     pub(super) fn free_all(&self, session: &SessionId) -> Vec<SharedEvent> {
-        let own = self.held.values().filter(|lock| lock.session == *session);
-        own.map(|lock| freed(lock, LockEnd::SessionEnded)).collect()
+        self.of(session).map(|lock| freed(lock, LockEnd::SessionEnded)).collect()
     }
 
     pub(super) fn expire(&self, now: Timestamp) -> Vec<SharedEvent> {
@@ -212,6 +224,7 @@ impl Locks {
         self.last_fence = self.last_fence.max(lock.fence);
         self.by_key.insert(key, lock.id.clone());
         self.by_expiry.insert((lock.expires_at, lock.id.clone()));
+        self.by_session.entry(lock.session.clone()).or_default().insert(lock.id.clone());
         self.held.insert(lock.id.clone(), lock);
     }
 
@@ -224,10 +237,15 @@ impl Locks {
     }
 
     pub(super) fn remove(&mut self, id: &LockId) {
-        if let Some(lock) = self.held.remove(id) {
-            self.by_expiry.remove(&(lock.expires_at, lock.id));
-            self.by_key.remove(&key_of(&lock.on));
+        let Some(lock) = self.held.remove(id) else { return };
+        self.by_key.remove(&key_of(&lock.on));
+        if let Some(own) = self.by_session.get_mut(&lock.session) {
+            own.remove(id);
+            if own.is_empty() {
+                self.by_session.remove(&lock.session);
+            }
         }
+        self.by_expiry.remove(&(lock.expires_at, lock.id));
     }
 }
 

@@ -7,6 +7,7 @@
 mod agents;
 mod locks;
 mod sessions;
+mod shares;
 mod submitted;
 mod tokens;
 
@@ -19,7 +20,8 @@ use cxo_protocol::{
 pub use agents::{AGENT_LOST_AFTER_MS, Agents, MAX_AGENTS, Registered};
 pub use locks::{Lock, Locks, MAX_LOCKS};
 pub use sessions::{MAX_SESSIONS, Session, Sessions};
-pub use submitted::{Submitted, SubmittedTasks};
+pub use shares::Places;
+pub use submitted::{MAX_ENDED_TASKS, Submitted, SubmittedTasks};
 pub use tokens::{MAX_REPORT, Tokens, Use};
 
 /// An event with its time, ready to be stored in the repository's part of the log.
@@ -186,18 +188,14 @@ pub enum SharedRejected {
     TooMany {
         /// Of what.
         what: &'static str,
-        /// How many there may be.
+        /// How many there may be, or how many may be the caller's.
         limit: usize,
+        /// When the next one is free by itself, if time does that.
+        free_at: Option<Timestamp>,
     },
     /// There is no agent of that name.
     #[error("there is no agent {agent}")]
     NoAgent {
-        /// The agent.
-        agent: AgentId,
-    },
-    /// An agent of that name was registered by somebody else, and lives.
-    #[error("the agent {agent} is registered by somebody else")]
-    AgentTaken {
         /// The agent.
         agent: AgentId,
     },
@@ -267,31 +265,29 @@ impl Shared {
                 events.push(SharedEvent::SessionEnded { session: session.clone(), why: *why });
                 Ok(events)
             }
-            SharedCommand::EndConnections => {
-                let left = self.sessions.iter().filter(|(_, session)| session.of_connection);
-                Ok(left
-                    .flat_map(|(session, _)| {
-                        let ended = SharedEvent::SessionEnded {
-                            session: session.clone(),
-                            why: SessionEnd::Disconnected,
-                        };
-                        self.locks.free_all(session).into_iter().chain(std::iter::once(ended))
-                    })
-                    .collect())
-            }
+            SharedCommand::EndConnections => Ok(self.end_connections()),
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
                 self.sessions.owned(session, principal)?;
                 if *force && !matches!(principal, Principal::User | Principal::Gui) {
                     return Err(SharedRejected::ForceDenied);
                 }
-                self.locks.acquire(&locks::Wish { session, on, force: *force }, *ttl_ms, now)
+                let own = || {
+                    let sessions = self.sessions.of(principal);
+                    let own = sessions.flat_map(|session| self.locks.of(session));
+                    own.fold(shares::Taken::default(), |taken, lock| shares::Taken {
+                        count: taken.count + 1,
+                        free_at: taken.free_at.into_iter().chain([lock.expires_at]).min(),
+                    })
+                };
+                let wish = locks::Wish { session, principal, on, force: *force, own: &own };
+                self.locks.acquire(&wish, *ttl_ms, now)
             }
             SharedCommand::ReleaseLock { session, principal, which } => {
                 self.sessions.owned(session, principal)?;
                 self.locks.release(session, which)
             }
             SharedCommand::RegisterAgent { agent, agent_type, by, token_sha256, expires_at } => {
-                self.agents.admits(agent, by)?;
+                self.agents.admit(agent)?;
                 Ok(vec![SharedEvent::AgentRegistered {
                     agent: agent.clone(),
                     agent_type: agent_type.clone(),
@@ -330,6 +326,19 @@ impl Shared {
         }
     }
 
+    /// The sessions that are one connection's only end.
+    fn end_connections(&self) -> Vec<SharedEvent> {
+        let left = self.sessions.iter().filter(|(_, session)| session.of_connection);
+        left.flat_map(|(session, _)| {
+            let ended = SharedEvent::SessionEnded {
+                session: session.clone(),
+                why: SessionEnd::Disconnected,
+            };
+            self.locks.free_all(session).into_iter().chain(std::iter::once(ended))
+        })
+        .collect()
+    }
+
     /// The events by which a task is submitted: a run of that id is to do it.
     pub fn submit(
         &self,
@@ -338,8 +347,7 @@ impl Shared {
         run: &RunId,
     ) -> Result<Vec<SharedEvent>, SharedRejected> {
         self.submitted.is_free(task)?;
-        let agent = submitted::agent_of(task);
-        let reserved = self.tokens.reserve(&agent)?;
+        let reserved = self.tokens.reserve()?;
         let mut events = vec![SharedEvent::TaskSubmitted {
             task: task.clone(),
             run: run.clone(),
@@ -348,7 +356,7 @@ impl Shared {
             metadata: submitted.metadata.clone(),
         }];
         if reserved > 0 {
-            events.push(SharedEvent::TokensReserved { agent, tokens: reserved });
+            events.push(SharedEvent::TokensReserved { task: task.clone(), tokens: reserved });
         }
         Ok(events)
     }
@@ -394,7 +402,7 @@ impl Shared {
             SharedEvent::LockRenewed { lock, expires_at } => self.locks.renew(lock, *expires_at),
             SharedEvent::LockReleased { lock, .. } => self.locks.remove(lock),
             SharedEvent::AgentRegistered { agent, agent_type, by, token_sha256, expires_at } => {
-                self.agents.put(
+                let forgotten = self.agents.put(
                     agent,
                     Registered {
                         agent_type: agent_type.clone(),
@@ -405,11 +413,17 @@ impl Shared {
                         lost: false,
                     },
                 );
+                if let Some(forgotten) = forgotten {
+                    self.tokens.forget(&forgotten);
+                }
             }
             SharedEvent::AgentBeat { agent } => self.agents.heard(agent, at),
             SharedEvent::AgentLost { agent } => self.agents.lost(agent),
-            SharedEvent::TokensReserved { agent, tokens } => self.tokens.set_aside(agent, *tokens),
-            SharedEvent::TokensSettled { agent, tokens } => self.tokens.settle(agent, *tokens),
+            SharedEvent::TokensReserved { task, tokens } => self.tokens.set_aside(task, *tokens),
+            SharedEvent::TokensSettled { task, tokens } => {
+                self.tokens.settle(task, *tokens);
+                self.submitted.settle(task, *tokens);
+            }
             SharedEvent::TokensReported { agent, tokens } => self.tokens.used(agent, *tokens),
             SharedEvent::TaskSubmitted { task, run, agent_type, by, .. } => {
                 self.submitted.put(
@@ -419,12 +433,19 @@ impl Shared {
                         agent_type: agent_type.clone(),
                         by: by.clone(),
                         exceeded: None,
+                        settled: 0,
                         end: None,
                     },
                 );
             }
-            SharedEvent::TokensExceeded { task, tokens } => self.submitted.exceed(task, *tokens),
-            SharedEvent::TaskEnded { task, end } => self.submitted.end(task, end),
+            SharedEvent::TokensExceeded { task, tokens, .. } => {
+                self.submitted.exceed(task, *tokens);
+            }
+            SharedEvent::TaskEnded { task, end, .. } => {
+                if let Some(forgotten) = self.submitted.end(task, end) {
+                    self.tokens.settle(&forgotten, 0);
+                }
+            }
             SharedEvent::TokensWarned { .. }
             | SharedEvent::FileWritten { .. }
             | SharedEvent::TreeCommitted { .. }
@@ -436,8 +457,11 @@ impl Shared {
 
 /// Whether what belongs to one caller belongs to another: the user's screens act for the user.
 fn is_same_caller(one: &Principal, other: &Principal) -> bool {
-    let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
     one == other || (is_users(one) && is_users(other))
+}
+
+fn is_users(who: &Principal) -> bool {
+    matches!(who, Principal::User | Principal::Gui)
 }
 
 /// What is submitted, beside the task's name.

@@ -1,13 +1,17 @@
 //! Sessions: who is connected, or was and will come back, and which tree it works on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::{Principal, SessionId, SharedEvent, Timestamp};
 
-use super::{SharedRejected, is_same_caller};
+use super::shares::Taken;
+use super::{Places, SharedRejected, is_same_caller};
 
 /// Sessions at one time. Each is a person, a program or a root agent.
 pub const MAX_SESSIONS: usize = 1024;
+
+const PLACES: Places =
+    Places { what: "sessions", all: MAX_SESSIONS, of_one_agent: 64, kept_for_user: 256 };
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,7 @@ pub struct Session {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sessions {
     open: BTreeMap<SessionId, Session>,
+    pub(crate) by_principal: BTreeMap<Principal, BTreeSet<SessionId>>,
 }
 
 impl Sessions {
@@ -37,6 +42,11 @@ impl Sessions {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&SessionId, &Session)> {
         self.open.iter()
+    }
+
+    /// Those of one caller.
+    pub fn of(&self, principal: &Principal) -> impl Iterator<Item = &SessionId> {
+        self.by_principal.get(principal).into_iter().flatten()
     }
 
     /// The session, if it is the caller's.
@@ -71,9 +81,8 @@ impl Sessions {
                 Err(SharedRejected::SessionTaken { session: session.clone() })
             };
         }
-        if self.open.len() >= MAX_SESSIONS {
-            return Err(SharedRejected::TooMany { what: "sessions", limit: MAX_SESSIONS });
-        }
+        let taken = |count| Taken { count, free_at: None };
+        PLACES.admit(principal, taken(self.open.len()), || taken(self.of(principal).count()))?;
         Ok(vec![SharedEvent::SessionStarted {
             session: session.clone(),
             principal: principal.clone(),
@@ -83,11 +92,19 @@ impl Sessions {
     }
 
     pub(super) fn put(&mut self, id: SessionId, session: Session) {
+        self.remove(&id);
+        self.by_principal.entry(session.principal.clone()).or_default().insert(id.clone());
         self.open.insert(id, session);
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) {
-        self.open.remove(id);
+        let Some(session) = self.open.remove(id) else { return };
+        if let Some(own) = self.by_principal.get_mut(&session.principal) {
+            own.remove(id);
+            if own.is_empty() {
+                self.by_principal.remove(&session.principal);
+            }
+        }
     }
 }
 

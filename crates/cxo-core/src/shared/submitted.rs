@@ -1,13 +1,17 @@
 //! Submitted tasks: each is done by a run of its own, and its end is told under its own name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use cxo_protocol::shared::SubmittedEnd;
 use cxo_protocol::view::TaskWord;
-use cxo_protocol::{AgentId, Principal, Published, RunEnd, RunId, SharedEvent, TaskId};
+use cxo_protocol::{Principal, Published, RunEnd, RunId, SharedEvent, TaskId};
 
 use super::{Shared, SharedRejected, Tokens};
 use crate::run::{Phase, Run};
+
+/// Tasks that are remembered after their end, the newest. The log remembers all of them; this is for
+/// refusing their names, and for telling what comes late under them.
+pub const MAX_ENDED_TASKS: usize = 10_000;
 
 /// A submitted task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Submitted {
     pub by: Principal,
     /// How many tokens it had used when it met its limit.
     pub exceeded: Option<u64>,
+    /// How many tokens were settled.
+    pub settled: u64,
     /// How it ended.
     pub end: Option<SubmittedEnd>,
 }
@@ -30,12 +36,8 @@ pub struct SubmittedTasks {
     known: BTreeMap<TaskId, Submitted>,
     pub(crate) by_run: BTreeMap<RunId, TaskId>,
     open: usize,
-}
-
-/// The name under which a submitted task's tokens are counted. Names of agents and tasks are made
-/// of the same characters.
-pub(super) fn agent_of(task: &TaskId) -> AgentId {
-    AgentId::from(task)
+    /// Those at their end, the oldest end first.
+    pub(crate) ended: VecDeque<TaskId>,
 }
 
 impl SubmittedTasks {
@@ -75,7 +77,7 @@ impl SubmittedTasks {
     pub fn limit_of(&self, run: &RunId, tokens: &Tokens) -> Option<u64> {
         let task = self.by_run.get(run)?;
         let open = self.known.get(task).filter(|task| task.end.is_none())?;
-        let reserved = tokens.of(&agent_of(task)).reserved;
+        let reserved = tokens.aside_for(task);
         (reserved > 0 && open.exceeded.is_none()).then_some(reserved)
     }
 
@@ -102,42 +104,75 @@ impl SubmittedTasks {
         }
     }
 
-    pub(super) fn end(&mut self, task: &TaskId, end: &SubmittedEnd) {
-        if let Some(submitted) = self.known.get_mut(task)
-            && submitted.end.is_none()
-        {
-            submitted.end = Some(end.clone());
-            self.open = self.open.saturating_sub(1);
+    pub(super) fn settle(&mut self, task: &TaskId, tokens: u64) {
+        if let Some(submitted) = self.known.get_mut(task) {
+            submitted.settled = submitted.settled.saturating_add(tokens);
         }
+    }
+
+    /// Ends a task; answers the one that is forgotten for it.
+    pub(super) fn end(&mut self, task: &TaskId, end: &SubmittedEnd) -> Option<TaskId> {
+        let submitted = self.known.get_mut(task).filter(|task| task.end.is_none())?;
+        submitted.end = Some(end.clone());
+        self.open = self.open.saturating_sub(1);
+        self.ended.push_back(task.clone());
+        if self.ended.len() <= MAX_ENDED_TASKS {
+            return None;
+        }
+        let oldest = self.ended.pop_front()?;
+        if let Some(forgotten) = self.known.remove(&oldest) {
+            self.by_run.remove(&forgotten.run);
+        }
+        Some(oldest)
     }
 }
 
 impl Shared {
-    /// What a run's end says of the task that it did, where that is not said yet.
+    /// What a run's end says of the task that it did, where that is not said yet. Its tokens are
+    /// settled when none of its agents is left whose use is not known: until then what was set
+    /// aside for them is nobody else's.
     pub(crate) fn after_run(&self, run: &Run) -> Vec<SharedEvent> {
         let Phase::Ended { end, .. } = &run.phase else { return Vec::new() };
         let Some(task) = self.submitted.of_run(&run.id) else { return Vec::new() };
-        let Ok(_) = self.submitted.open_run(task) else { return Vec::new() };
-        let exceeded = self.submitted.get(task).and_then(|submitted| submitted.exceeded);
-        let tokens = run.used.total_tokens().max(exceeded.unwrap_or_default());
-        let end = match exceeded {
-            Some(tokens) => SubmittedEnd::Failed {
-                reason: format!("its token budget is used up: {tokens} tokens"),
-            },
-            None => end_of(run, *end),
-        };
-        let mut events = vec![SharedEvent::TokensSettled { agent: agent_of(task), tokens }];
-        events.extend(self.tokens.warning(tokens));
-        events.push(SharedEvent::TaskEnded { task: task.clone(), end });
+        let Some(submitted) = self.submitted.get(task) else { return Vec::new() };
+        let mut events = Vec::new();
+        if !run.has_uncounted() {
+            let used = run.used.total_tokens().max(submitted.exceeded.unwrap_or_default());
+            events.extend(self.settle(task, used.saturating_sub(submitted.settled)));
+        }
+        if submitted.end.is_none() {
+            let end = match submitted.exceeded {
+                Some(tokens) => SubmittedEnd::Failed {
+                    reason: format!("its token budget is used up: {tokens} tokens"),
+                },
+                None => end_of(run, *end),
+            };
+            events.push(SharedEvent::TaskEnded { task: task.clone(), run: run.id.clone(), end });
+        }
         events
+    }
+
+    /// Settles what is set aside for tasks that are over and whose agents nobody hears of any more.
+    pub(crate) fn settle_ended(&self) -> Vec<SharedEvent> {
+        let aside = self.tokens.of_tasks().map(|(task, _)| task);
+        let is_over = |task: &&TaskId| self.submitted.open_run(task).is_err();
+        aside.filter(is_over).flat_map(|task| self.settle(task, 0)).collect()
+    }
+
+    fn settle(&self, task: &TaskId, tokens: u64) -> Vec<SharedEvent> {
+        if tokens == 0 && self.tokens.aside_for(task) == 0 {
+            return Vec::new();
+        }
+        let settled = SharedEvent::TokensSettled { task: task.clone(), tokens };
+        std::iter::once(settled).chain(self.tokens.warning(tokens)).collect()
     }
 
     /// What is to be said of the tokens that a running task was seen to have used: nothing, or that
     /// it met its limit and has to stop.
     pub(crate) fn after_tokens(&self, run: &RunId, tokens: u64) -> Option<SharedEvent> {
         let limit = self.submitted.limit_of(run, &self.tokens)?;
-        let task = self.submitted.of_run(run)?;
-        (tokens >= limit).then(|| SharedEvent::TokensExceeded { task: task.clone(), tokens })
+        let (task, run) = (self.submitted.of_run(run)?.clone(), run.clone());
+        (tokens >= limit).then_some(SharedEvent::TokensExceeded { task, run, tokens })
     }
 }
 

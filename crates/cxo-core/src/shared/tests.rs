@@ -207,9 +207,14 @@ fn an_event_that_does_not_fit_changes_nothing() {
         same_run,
         SharedEvent::AgentBeat { agent: agent("nobody") },
         SharedEvent::AgentLost { agent: agent("nobody") },
-        SharedEvent::TokensExceeded { task: TaskId::new("z").unwrap(), tokens: 1 },
+        SharedEvent::TokensExceeded {
+            task: TaskId::new("z").unwrap(),
+            run: run.clone(),
+            tokens: 1,
+        },
         SharedEvent::TaskEnded {
             task: TaskId::new("z").unwrap(),
+            run: run.clone(),
             end: cxo_protocol::shared::SubmittedEnd::Unchanged,
         },
     ] {

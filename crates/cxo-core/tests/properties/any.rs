@@ -14,7 +14,7 @@ use cxo_protocol::{
 use crate::chance::Chance;
 
 /// How many kinds of events there are.
-pub(crate) const KINDS: u64 = 35;
+pub(crate) const KINDS: u64 = 36;
 
 fn run() -> RunId {
     RunId::new("r1").unwrap()
@@ -332,6 +332,7 @@ fn of_task(kind: u64, c: &mut Chance) -> Event {
         31 => Event::TaskFailed { task, failure: task_failure(c) },
         32 => Event::TaskBlocked { by: task.clone(), task },
         33 => Event::TaskCancelled { task },
+        34 => Event::AttemptLeft { task, attempt, usage: usage(c) },
         _ => Event::TaskReopened { task, note: maybe(c, text) },
     }
 }

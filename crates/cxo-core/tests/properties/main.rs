@@ -61,6 +61,7 @@ fn the_names_of_events_stay() {
         names,
         [
             "attempt.ended",
+            "attempt.left",
             "attempt.started",
             "attempt.thread_started",
             "base.checked",

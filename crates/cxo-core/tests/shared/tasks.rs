@@ -37,10 +37,16 @@ pub(crate) struct Tasks {
     limits: TokenLimits,
     /// What the turns of an attempt that goes on used.
     turns: BTreeMap<EffectId, u64>,
-    /// What each task's agents really used until its end.
+    /// What each task's agents really used.
     spent: BTreeMap<TaskId, u64>,
-    /// Tasks whose agent was stopped by a person: what it used then nobody was told.
-    stopped: BTreeSet<TaskId>,
+    /// Attempts that go on.
+    going: BTreeSet<EffectId>,
+    /// The one whose end is being told.
+    told: Option<EffectId>,
+    /// Attempts that were stopped, with what they used; nobody was told yet.
+    left: BTreeMap<EffectId, u64>,
+    /// Tasks of which nobody will be told: the daemon that stopped their agents is gone.
+    unheard: BTreeSet<TaskId>,
     settled: BTreeMap<TaskId, u64>,
     /// What was set aside for tasks that are not settled.
     aside: BTreeMap<TaskId, u64>,
@@ -89,7 +95,10 @@ impl Tasks {
             limits,
             turns: BTreeMap::new(),
             spent: BTreeMap::new(),
-            stopped: BTreeSet::new(),
+            going: BTreeSet::new(),
+            told: None,
+            left: BTreeMap::new(),
+            unheard: BTreeSet::new(),
             settled: BTreeMap::new(),
             aside: BTreeMap::new(),
             in_flight: 0,
@@ -114,6 +123,8 @@ impl Tasks {
             5..=79 => self.work(),
             80..=84 => self.tick(),
             85 | 86 => self.person(),
+            87 | 88 => self.tell_left(),
+            89 if self.chance.percent(20) => self.begin_anew(),
             _ => self.see_tokens(),
         }
     }
@@ -126,29 +137,36 @@ impl Tasks {
                 Fact::Shared(stamped) => self.see(&stamped.event),
             }
         }
-        let wanted: BTreeSet<EffectId> = self.daemon.repo.wanted().cloned().collect();
-        self.turns.retain(|effect, _| wanted.contains(effect));
+        let is_attempt = |id: &&EffectId| {
+            let effect = self.daemon.repo.effect(id);
+            effect.is_some_and(|effect| matches!(effect.action, Action::RunAttempt(_)))
+        };
+        let going: BTreeSet<EffectId> =
+            self.daemon.repo.wanted().filter(is_attempt).cloned().collect();
+        for stopped in self.going.difference(&going).filter(|id| self.told.as_ref() != Some(*id)) {
+            let used = self.turns.remove(stopped).unwrap_or_default();
+            self.left.insert(stopped.clone(), used);
+        }
+        self.going = going;
         self.judge_settled();
         answer
     }
 
     fn see(&mut self, event: &SharedEvent) {
         match event {
-            SharedEvent::TokensReserved { agent, tokens } => {
-                let task = TaskId::new(agent.as_str()).unwrap();
-                assert_eq!(self.aside.insert(task, *tokens), None, "set aside twice");
+            SharedEvent::TokensReserved { task, tokens } => {
+                assert_eq!(self.aside.insert(task.clone(), *tokens), None, "set aside twice");
                 let taken = self.tally.settled + self.aside.values().sum::<u64>();
                 let total = self.limits.total;
                 assert!(total == 0 || taken <= total, "{taken} of {total} are given away");
                 self.in_flight = self.aside.len() as u64;
             }
-            SharedEvent::TokensSettled { agent, tokens } => {
+            SharedEvent::TokensSettled { task, tokens } => {
                 let before: u64 = self.settled.values().sum();
-                let task = TaskId::new(agent.as_str()).unwrap();
-                if let Some(aside) = self.aside.remove(&task) {
+                if let Some(aside) = self.aside.remove(task) {
                     assert!(*tokens < aside + TURN, "{task} used {tokens} of {aside}");
                 }
-                assert_eq!(self.settled.insert(task, *tokens), None, "settled twice");
+                assert_eq!(self.settled.insert(task.clone(), *tokens), None, "settled twice");
                 let line = self.limits.warning;
                 self.tally.settled = before + tokens;
                 if before < line && self.tally.settled >= line {
@@ -160,7 +178,7 @@ impl Tasks {
                 *self.tally.ends.entry("warned").or_default() += 1;
             }
             SharedEvent::TokensExceeded { .. } => self.tally.exceeded += 1,
-            SharedEvent::TaskEnded { task, end } => {
+            SharedEvent::TaskEnded { task, end, .. } => {
                 assert!(self.ended.insert(task.clone()), "{task} ended twice");
                 let how = match end {
                     SubmittedEnd::Completed { .. } => "completed",
@@ -169,10 +187,6 @@ impl Tasks {
                     SubmittedEnd::Cancelled => "cancelled",
                 };
                 *self.tally.ends.entry(how).or_default() += 1;
-                if !self.stopped.contains(task) {
-                    let spent = self.spent.get(task).copied().unwrap_or_default();
-                    assert_eq!(self.settled.get(task), Some(&spent), "{task} is not settled right");
-                }
             }
             _ => {}
         }
@@ -234,19 +248,46 @@ impl Tasks {
         let outcome = self.outcome(&effect.action, &id);
         let command = Command::Finished { effect: id.clone(), outcome: Box::new(outcome) };
         // A report that was not stored is told again until it is.
+        self.told = Some(id.clone());
         while self.daemon.repo.wanted().any(|wanted| *wanted == id) {
             let answer = self.give(&command);
             assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
         }
+        self.told = None;
+    }
+
+    /// An agent that was stopped is gone: what it used is told until it is stored, and once more.
+    fn tell_left(&mut self) {
+        let left: Vec<EffectId> = self.left.keys().cloned().collect();
+        let Some(effect) = self.chance.pick(&left).cloned() else { return };
+        let input_tokens = self.left[&effect];
+        let outcome = Box::new(Outcome::Attempted {
+            end: AttemptEnd::Broken { message: String::new() },
+            thread: None,
+            usage: Usage { input_tokens, ..Usage::default() },
+        });
+        let command = Command::Finished { effect: effect.clone(), outcome };
+        while self.give(&command).stored().is_empty() {}
+        self.left.remove(&effect);
+        let again = self.give(&command);
+        assert!(matches!(again, Answer::Refused(Rejected::NotWanted { .. })), "{again:?}");
+    }
+
+    /// The daemon is started anew, and whoever attended to stopped agents is gone.
+    fn begin_anew(&mut self) {
+        if self.left.is_empty() {
+            return;
+        }
+        while self.give(&Command::LeaveStopped).stored().is_empty() {}
+        let left = std::mem::take(&mut self.left);
+        self.unheard.extend(left.keys().filter_map(|effect| effect.attempt().task()));
     }
 
     /// An agent takes one turn; whoever reads along tells at once what was used so far.
     fn turn(&mut self, id: &EffectId, task: &TaskId) {
         let used = 1 + self.chance.below(TURN);
         *self.turns.entry(id.clone()).or_default() += used;
-        if !self.ended.contains(task) {
-            *self.spent.entry(task.clone()).or_default() += used;
-        }
+        *self.spent.entry(task.clone()).or_default() += used;
         let command = Command::TokensSeen { run: id.run(), tokens: self.turns[id] };
         while let Answer::Silence(stored) = self.give(&command)
             && stored.is_empty()
@@ -269,15 +310,11 @@ impl Tasks {
     fn person(&mut self) {
         let task = task(self.chance.below(TASKS));
         let run = run_of(&task);
-        let stops = self.turns.keys().any(|effect| effect.run() == run);
         let command = match self.chance.below(4) {
-            0 | 1 => Command::CancelSubmitted { task: task.clone() },
+            0 | 1 => Command::CancelSubmitted { task },
             2 => Command::Cancel { run },
             _ => Command::Resume { run, trusted: None },
         };
-        if stops && !matches!(command, Command::Resume { .. }) {
-            self.stopped.insert(task);
-        }
         let _may_be_refused = self.give(&command);
     }
 
@@ -328,10 +365,19 @@ impl Tasks {
                 self.tick();
             }
         }
+        while !self.left.is_empty() {
+            self.tell_left();
+        }
     }
 
     fn judge(&self) {
         self.daemon.judge_log();
+        for (task, spent) in &self.spent {
+            let settled = self.settled.get(task).copied().unwrap_or_default();
+            let is_known = settled == *spent;
+            let is_unheard = self.unheard.contains(task) && settled < *spent;
+            assert!(is_known || is_unheard, "{task} used {spent}, and {settled} are settled");
+        }
         let submitted: Vec<&TaskId> =
             self.daemon.repo.shared().submitted.iter().map(|(task, _)| task).collect();
         assert!(submitted.into_iter().eq(self.ended.iter()), "a task is at no end");

@@ -264,11 +264,15 @@ impl Schedule {
 
     fn tell(&mut self, (effect, outcome): Report) {
         let wanted = self.repo.wanted().any(|id| *id == effect);
+        let counted = self.repo.run(&effect.run()).is_some_and(|run| {
+            // Of an agent that was stopped, what it used is taken, and once.
+            run.is_uncounted(&effect.attempt())
+        });
         let told = self.command(&Command::Finished {
             effect: effect.clone(),
             outcome: Box::new(outcome.clone()),
         });
-        if wanted {
+        if wanted || counted {
             assert_eq!(told, Ok(()), "an honest report of {effect} was refused: {outcome:?}");
         } else {
             assert_eq!(told, Err(self.unknown(&effect)));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cxo_core::Stamped;
 use cxo_protocol::{
-    AgentFailure, AttemptEnd, EffectId, Event, Plan, PlanApproval, Remedy, Role, RunEnd, RunId,
-    RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
+    AgentFailure, AttemptEnd, AttemptId, EffectId, Event, Plan, PlanApproval, Remedy, Role, RunEnd,
+    RunId, RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
 };
 
 use crate::consent::Consent;
@@ -50,10 +50,18 @@ pub(crate) struct RunAccount {
 pub(crate) struct Witness {
     pub(crate) runs: BTreeMap<RunId, RunAccount>,
     attempts: BTreeSet<EffectId>,
+    /// Attempts of which it was told what they used.
+    counted: BTreeSet<AttemptId>,
 }
 
 impl Witness {
     pub(crate) fn see(&mut self, stamped: &Stamped) {
+        if let Event::AttemptEnded { attempt, .. } | Event::AttemptLeft { attempt, .. } =
+            &stamped.event
+        {
+            let started = self.attempts.contains(&attempt.effect());
+            assert!(started && self.counted.insert(attempt.clone()), "{attempt} counts twice");
+        }
         let run = self.runs.entry(stamped.run.clone()).or_default();
         assert!(
             run.end.is_none_or(|_| matches!(
@@ -62,6 +70,7 @@ impl Witness {
                     | Event::PlanProposed { .. }
                     | Event::TaskBlocked { .. }
                     | Event::TaskCancelled { .. }
+                    | Event::AttemptLeft { .. }
             )) || matches!(stamped.event, Event::RunEnded { .. }),
             "{} after the end",
             stamped.event.kind()
@@ -158,6 +167,10 @@ impl RunAccount {
 
 impl Account {
     fn see(&mut self, event: &Event, at: Timestamp, retries: u32) {
+        if let Event::AttemptLeft { .. } = event {
+            // It says nothing of the task but what was used.
+            return;
+        }
         let was = self.last.unwrap_or(Last::Open);
         let next = match event {
             Event::TaskMerged { .. } => Some(Last::Merged),

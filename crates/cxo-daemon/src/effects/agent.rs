@@ -186,6 +186,7 @@ fn concluded(
     };
     let end = ProcessEnd { code: exit.code, signal: exit.signal, cause, ended_at: exit.ended_at };
     let conclusion = reader.finish(&end, stderr_tail);
+    execution.used.set(conclusion.usage);
     Concluded {
         end: match conclusion.outcome {
             AgentOutcome::Completed { message, structured } => End::Completed {
@@ -245,12 +246,11 @@ fn stdio(input: StandardInput, stdout: &Path, stderr: &Path) -> Stdio {
 struct Teller<'a> {
     execution: &'a Execution<'a>,
     job: &'a Job<'a>,
-    tokens: RefCell<u64>,
 }
 
 impl<'a> Teller<'a> {
     fn new(execution: &'a Execution<'_>, job: &'a Job<'_>) -> Self {
-        Self { execution, job, tokens: RefCell::new(0) }
+        Self { execution, job }
     }
 
     fn tell(&self, event: &AgentEvent) {
@@ -264,7 +264,7 @@ impl<'a> Teller<'a> {
             }
             AgentEvent::UsageTotal { cumulative } => {
                 let since = cumulative.since(&self.job.used_before);
-                *self.tokens.borrow_mut() = since.total_tokens();
+                self.execution.used.set(since);
                 return;
             }
             AgentEvent::Activity { text } => text.clone(),
@@ -276,7 +276,7 @@ impl<'a> Teller<'a> {
             task: self.job.task.cloned(),
             attempt: self.job.task.map(|_| self.job.attempt.clone()),
             text: one_line(&text, ACTIVITY_CHARS),
-            tokens: *self.tokens.borrow(),
+            tokens: self.execution.used.get().total_tokens(),
         });
     }
 }

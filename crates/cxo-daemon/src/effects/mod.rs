@@ -23,7 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use cxo_protocol::{Action, Effect, EffectId, Outcome, RedBase, RunId, TaskId};
+use cxo_protocol::{Action, AttemptEnd, Effect, EffectId, Outcome, RedBase, RunId, TaskId, Usage};
 
 use self::check::Until;
 use self::hands::Hands;
@@ -49,6 +49,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) mouth: &'a Sender<Heard>,
     /// Whether nobody wants it any more.
     pub(crate) stopped: Cell<bool>,
+    /// What its agent was seen to have used so far.
+    pub(crate) used: Cell<Usage>,
 }
 
 /// Why an effect does not come to its outcome.
@@ -224,8 +226,8 @@ impl Executors {
     }
 
     fn carry_out(&self, effect: &Effect, mouth: &Sender<Heard>, heard: &Receiver<Heard>) {
-        let stopped = Cell::new(false);
-        let execution = Execution { context: &self.context, effect, heard, mouth, stopped };
+        let (stopped, used) = (Cell::new(false), Cell::new(Usage::default()));
+        let execution = Execution { context: &self.context, effect, heard, mouth, stopped, used };
         let carried = || execution.go_on().and_then(|()| execution.execute());
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(carried)).unwrap_or_else(|_| {
             Err(Halt::broken("a fault of the orchestrator; see the daemon's log"))
@@ -233,6 +235,12 @@ impl Executors {
         match outcome {
             Ok(outcome) => self.report(&effect.id, outcome),
             Err(Halt::Broken { message }) => self.report(&effect.id, Outcome::Broken { message }),
+            Err(Halt::Unwanted) if matches!(effect.action, Action::RunAttempt(_)) => {
+                // Nobody waits for its work any more, but what it used is counted.
+                let end = AttemptEnd::Broken { message: "it was stopped".to_owned() };
+                let usage = execution.used.get();
+                self.report(&effect.id, Outcome::Attempted { end, thread: None, usage });
+            }
             Err(Halt::Unwanted) => {
                 self.done(&effect.id);
                 self.forget(std::slice::from_ref(&effect.id));

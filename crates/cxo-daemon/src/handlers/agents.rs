@@ -66,7 +66,7 @@ impl Handlers {
                 agent_type: agent.agent_type.clone(),
                 status: if agent.lost { AgentWord::Lost } else { AgentWord::Active },
                 last_heartbeat: agent.last_heartbeat,
-                tokens_used: shared.tokens.of(id).used,
+                tokens_used: shared.tokens.used_by(id),
             };
             shared.agents.iter().map(view).collect()
         });

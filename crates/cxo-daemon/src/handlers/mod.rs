@@ -20,7 +20,7 @@ use cxo_protocol::params::{
     ResumeRun, StatusQuery,
 };
 use cxo_protocol::view::{RunView, STATUS_VERSION, StatusDocument};
-use cxo_protocol::{Code, Problem, RunId, Timestamp};
+use cxo_protocol::{Code, Principal, Problem, RunId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
@@ -231,16 +231,17 @@ impl Handlers {
             Box::new(move |repo: &Repo| serde_json::to_value(reply(repo)).unwrap_or_default());
         let (answer, answered) = oneshot::channel();
         let client = Box::new(Client { answer, reply, remember: call.remember.clone() });
-        self.inbox.offer(Message::Command { command, client: Some(client) })?;
+        let message = Message::Command { command, client: Some(client) };
+        self.inbox.offer_for(call.principal(), message)?;
         answered.await.unwrap_or_else(|_| Err(leaving()))
     }
 
     /// Has a command decided on the way to an answer.
-    async fn decide(&self, command: Command) -> Result<(), Problem> {
+    async fn decide(&self, command: Command, who: &Principal) -> Result<(), Problem> {
         let (answer, answered) = oneshot::channel();
         let reply = Box::new(|_: &Repo| Value::Null);
         let client = Box::new(Client { answer, reply, remember: None });
-        self.inbox.offer(Message::Command { command, client: Some(client) })?;
+        self.inbox.offer_for(who, Message::Command { command, client: Some(client) })?;
         answered.await.unwrap_or_else(|_| Err(leaving())).map(drop)
     }
 

@@ -109,13 +109,13 @@ impl Handlers {
         }
         let session = SessionId::new(&format!("c{}", fresh::letters(12)))
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-        self.decide(Command::Shared(SharedCommand::StartSession {
+        let command = Command::Shared(SharedCommand::StartSession {
             session: session.clone(),
             principal: caller.principal.clone(),
             tree: self.paths.work_tree.display().to_string(),
             of_connection: true,
-        }))
-        .await?;
+        });
+        self.decide(command, &caller.principal).await?;
         caller.owns(session.clone());
         caller.take_session(Some(session.clone()));
         Ok(session)

@@ -48,7 +48,7 @@ pub(super) fn answer(parts: &Parts, http: &Http, place: &Place) -> Result<Respon
         return Err(Problem::new(Code::Internal, "a subscription is another request").into());
     };
     known_topics(&params.topics)?;
-    let visit = gate.enter().ok_or_else(full)?;
+    let visit = gate.enter(&principal).map_err(Away::problem)?;
     let (topics, subscription) = gate.handlers.sources().topics();
     // The caller is known: others may come in its place.
     drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());

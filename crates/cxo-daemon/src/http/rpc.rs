@@ -44,7 +44,7 @@ pub(super) async fn answer(
     let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
     let asked = (call.method.as_str(), call.params);
     let request = admit(asked, &principal, limits.as_deref()).map_err(refused)?;
-    let visit = gate.enter().ok_or_else(|| refused(full()))?;
+    let visit = gate.enter(&principal).map_err(|away| refused(away.problem()))?;
     let caller = Arc::new(Caller::passing(principal));
     let result = gate.handlers.call(request, key, &caller).await;
     drop(visit);

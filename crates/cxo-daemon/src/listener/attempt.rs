@@ -17,6 +17,9 @@ use crate::gate::{Gate, Leaving};
 use crate::paths::{self, Paths};
 use crate::supervised::Supervised;
 
+/// Connections of one attempt that did not say anything yet.
+const MAX_ENTERING: usize = 16;
+
 /// Opens sockets of attempts.
 #[derive(Debug)]
 pub(crate) struct AttemptSockets {
@@ -60,7 +63,7 @@ impl AttemptSockets {
         let capability = self.gate.handlers.capabilities.issue(capability);
         let arrival =
             Arrival { transport: "attempt".into(), admission: Admission::Attempt(capability) };
-        let taken = Taken::new(self.gate.clone(), self.leaving.clone());
+        let taken = Taken::new(self.gate.clone(), self.leaving.clone(), MAX_ENTERING);
         let door = OwnDoor { listener, effect: effect.clone() };
         let taking = self.runtime.spawn(take(door, arrival, taken)).abort_handle();
         Ok(AttemptSocket { path, capability, gate: self.gate.clone(), taking })

@@ -5,14 +5,14 @@ use std::time::Duration;
 use cxo_protocol::problem::WireError;
 use cxo_protocol::wire::handshake::{Challenged, Daemon, Hello, Known, Opened, Shake, token_id};
 use cxo_protocol::wire::sign_in::{SignIn, SignedIn};
-use cxo_protocol::wire::{AuthError, Call, strict_json};
+use cxo_protocol::wire::{AuthError, Call, Envelope, strict_json};
 use cxo_protocol::{Code, Principal, Problem};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::wire::{End, Wire};
-use super::{Admission, Arrival};
+use super::{Admission, Arrival, FAREWELL};
 use crate::fresh;
 use crate::gate::{Gate, Right, stored_of, unauthenticated};
 
@@ -28,6 +28,22 @@ pub(super) struct Entered {
     pub(super) opened: Option<Opened>,
     /// A request that came without a handshake.
     pub(super) first: Option<Vec<u8>>,
+}
+
+impl Entered {
+    /// Tells who proved itself why it is not served.
+    pub(super) async fn turn_away<R, W>(self, wire: &mut Wire<R, W>, problem: Problem)
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let body = Envelope::JsonRpc.answer(None, Err(problem)).into_bytes();
+        let body = match self.opened {
+            Some(mut opened) => opened.signer.sign(&body),
+            None => body,
+        };
+        let _ = tokio::time::timeout(FAREWELL, wire.send(&body)).await;
+    }
 }
 
 /// Lets in who may come in; who may not is told why, and nothing else happened.

@@ -134,7 +134,7 @@ pub(crate) fn close(paths: &Paths) {
 
 /// Takes connections until the daemon leaves, and then lets each get its last answer.
 pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
-    let mut taken = Taken::new(gate, leaving.clone());
+    let mut taken = Taken::new(gate, leaving.clone(), MAX_ENTERING);
     let arrival = match &bound {
         Bound::Uds(_, PeerUid::IsNotEnough) => {
             Arrival { transport: "uds".into(), admission: Admission::Key }
@@ -197,8 +197,8 @@ struct Taken {
 }
 
 impl Taken {
-    fn new(gate: Arc<Gate>, leaving: Leaving) -> Self {
-        let entering = Arc::new(Semaphore::new(MAX_ENTERING));
+    fn new(gate: Arc<Gate>, leaving: Leaving, entering: usize) -> Self {
+        let entering = Arc::new(Semaphore::new(entering));
         Self { gate, leaving, entering, connections: JoinSet::new() }
     }
 
@@ -250,6 +250,9 @@ async fn attend<R, W>(
     };
     drop(entering);
     let Some(entered) = entered else { return };
-    let Some(_visit) = gate.enter() else { return };
+    let _visit = match gate.enter(&entered.principal) {
+        Ok(visit) => visit,
+        Err(away) => return entered.turn_away(&mut wire, away.problem()).await,
+    };
     connection::serve(wire, entered, &gate, leaving).await;
 }

@@ -94,3 +94,38 @@ async fn polled<T>(work: impl Future<Output = T>) -> Option<T> {
     })
     .await
 }
+
+/// [A6.2] [G25] An agent that makes up keys fills its own share only; the user's requests are kept, and
+/// whoever is refused is told when a place is free.
+#[test]
+fn an_agents_keys_leave_room_for_the_users() {
+    let remembered = Arc::new(Remembered::default());
+    let now = fresh::now();
+    let mut state = remembered.state.lock().unwrap();
+    let fill =
+        |state: &mut State, principal: &str, numbers: std::ops::Range<usize>, seconds: u64| {
+            for number in numbers {
+                let key = (principal.to_owned(), "task.submit", format!("k{number}"));
+                state.keep(key, String::new(), json!(0), now.plus_millis(seconds * 1000));
+            }
+        };
+    let wait = |state: &State, who: &str| {
+        state.admit(who).map_err(|problem| (problem.code, problem.retry_after.unwrap()))
+    };
+    fill(&mut state, "agent:a0", 0..MAX_OF_ONE_AGENT - 1, 700);
+    assert_eq!(wait(&state, "agent:a0"), Ok(()));
+    fill(&mut state, "agent:a0", MAX_OF_ONE_AGENT - 1..MAX_OF_ONE_AGENT, 800);
+    fill(&mut state, "agent:a1", 0..10, 300);
+    let (code, seconds) = wait(&state, "agent:a0").unwrap_err();
+    assert_eq!(code, Code::Busy);
+    assert!((690..=700).contains(&seconds), "when one of its own is free: {seconds}");
+    assert_eq!(wait(&state, "agent:a1"), Ok(()));
+    for number in 2..9 {
+        fill(&mut state, &format!("agent:a{number}"), 0..MAX_OF_ONE_AGENT, 500);
+    }
+    let (_, seconds) = wait(&state, "attempt:r1.t1.a1").unwrap_err();
+    assert!((290..=300).contains(&seconds), "when any is free: {seconds}");
+    assert_eq!([wait(&state, "user"), wait(&state, "gui")], [Ok(()), Ok(())]);
+    state.expire(now.plus_millis(900_000));
+    assert!(state.known.is_empty() && state.of_callers.is_empty());
+}

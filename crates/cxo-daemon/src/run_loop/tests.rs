@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::{
-    CommitId, Effect, Plan, PlanApproval, PlanTask, RedBase, RunOptions, TaskId, TimeLimits,
-    TreeId, WorkspaceKind,
+    AgentId, CommitId, Effect, Plan, PlanApproval, PlanTask, Principal, RedBase, RunOptions,
+    TaskId, TimeLimits, TreeId, WorkspaceKind,
 };
 use cxo_store::{Answer as StoredAnswer, Forgotten, MemoryStore, Reader, RunFilter, StoredEvent};
 use tokio::sync::oneshot;
@@ -449,6 +449,24 @@ fn one_too_many_is_told_to_come_again() {
     let problem = world.inbox.offer(message).unwrap_err();
     assert_eq!(problem.code, Code::Busy);
     assert!(!problem.next.is_empty(), "{problem:?}");
+    world.go();
+}
+
+/// [A6.1] [G25] However much agents ask, the last places of the queue are the user's.
+#[test]
+fn agents_leave_room_in_the_queue() {
+    let mut world = World::new();
+    let agent = Principal::Agent(AgentId::new("a").unwrap());
+    let ask = |who: &Principal| {
+        world.inbox.offer_for(who, Message::Command { command: Command::Tick, client: None })
+    };
+    let taken = (0..QUEUE_CAPACITY).take_while(|_| ask(&agent).is_ok()).count();
+    assert_eq!(taken, QUEUE_CAPACITY / 4 * 3);
+    let refused = ask(&agent).unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (Code::Busy, Some(1)));
+    let of_user = (0..QUEUE_CAPACITY).take_while(|_| ask(&Principal::User).is_ok()).count();
+    assert_eq!(of_user, QUEUE_CAPACITY - taken);
+    assert_eq!(world.inbox.waiting(), QUEUE_CAPACITY);
     world.go();
 }
 

@@ -20,6 +20,7 @@ impl Event {
             Self::AttemptStarted { .. } => "attempt.started",
             Self::ThreadStarted { .. } => "attempt.thread_started",
             Self::AttemptEnded { .. } => "attempt.ended",
+            Self::AttemptLeft { .. } => "attempt.left",
             Self::TaskQueued { .. } => "task.queued",
             Self::TaskRetried { .. } => "task.retried",
             Self::TaskParked { .. } => "task.parked",
@@ -51,6 +52,7 @@ impl Event {
             Self::AttemptStarted { task, .. }
             | Self::ThreadStarted { task, .. }
             | Self::AttemptEnded { task, .. }
+            | Self::AttemptLeft { task, .. }
             | Self::TaskQueued { task, .. }
             | Self::TaskRetried { task, .. }
             | Self::TaskParked { task, .. }

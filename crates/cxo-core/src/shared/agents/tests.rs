@@ -3,7 +3,7 @@
 use cxo_protocol::{Principal, SharedEvent};
 
 use super::{AGENT_LOST_AFTER_MS, BEAT_EVERY_MS, MAX_AGENTS};
-use crate::shared::tests::{Stage, agent, by_agent, register};
+use crate::shared::tests::{START, Stage, agent, register};
 use crate::shared::{SharedCommand, SharedRejected};
 
 fn beat(name: &str) -> SharedCommand {
@@ -48,19 +48,18 @@ fn beats_that_follow_each_other_are_kept_once_in_a_while() {
     assert_eq!(stage.ask(&beat("b")), unknown);
 }
 
+/// [A2.5] Registering again gives a new token, and the one before is worth nothing.
 #[test]
-fn a_name_is_its_registrars_until_the_agent_is_lost() {
+fn registering_again_gives_another_token() {
     let mut stage = Stage::with(&[]);
-    stage.ask(&register("a", &by_agent("one"))).unwrap();
-    let taken = Err(SharedRejected::AgentTaken { agent: agent("a") });
-    assert_eq!(stage.ask(&register("a", &by_agent("two"))), taken);
-    assert_eq!(stage.ask(&register("a", &Principal::User)), taken);
-    assert!(stage.ask(&register("a", &by_agent("one"))).is_ok(), "for a new token");
-    stage.pass(AGENT_LOST_AFTER_MS);
-    assert!(stage.ask(&register("a", &by_agent("two"))).is_ok());
-    assert_eq!(stage.shared.agents.get(&agent("a")).unwrap().by, by_agent("two"));
-    stage.ask(&register("b", &Principal::User)).unwrap();
-    assert!(stage.ask(&register("b", &Principal::Gui)).is_ok(), "a screen acts for the user");
+    stage.ask(&register("a", &Principal::User)).unwrap();
+    let mut again = register("a", &Principal::Gui);
+    if let SharedCommand::RegisterAgent { token_sha256, .. } = &mut again {
+        "another".clone_into(token_sha256);
+    }
+    stage.ask(&again).unwrap();
+    let known = stage.shared.agents.get(&agent("a")).unwrap();
+    assert_eq!((known.token_sha256.as_str(), &known.by), ("another", &Principal::Gui));
 }
 
 /// Who was lost longest makes room for a new one; those that live never do.
@@ -75,11 +74,33 @@ fn lost_agents_make_room() {
         let events = stage.shared.decide(&command, stage.now).unwrap();
         stage.shared.evolve(&events[0], stage.now);
     }
-    let full = SharedRejected::TooMany { what: "agents", limit: MAX_AGENTS };
+    let full = SharedRejected::TooMany {
+        what: "agents",
+        limit: MAX_AGENTS,
+        free_at: Some(START.plus_millis(AGENT_LOST_AFTER_MS)),
+    };
     assert_eq!(stage.ask(&register("more", &Principal::User)), Err(full));
     assert!(stage.ask(&register("a7", &Principal::User)).is_ok(), "those there go on");
     assert_eq!(stage.pass(AGENT_LOST_AFTER_MS - 1).len(), 2);
     stage.ask(&register("more", &Principal::User)).unwrap();
     let is_there = |name: &str| stage.shared.agents.get(&agent(name)).is_ok();
     assert_eq!(["a0", "a1", "a2", "more"].map(is_there), [false, true, true, true]);
+}
+
+/// [G25] [G26] What an agent used is forgotten with it, and stays used.
+#[test]
+fn a_forgotten_agents_tokens_stay_used() {
+    let mut stage = Stage::with(&[]);
+    stage.ask(&register("a", &Principal::User)).unwrap();
+    stage.ask(&SharedCommand::ReportTokens { agent: agent("a"), tokens: 7 }).unwrap();
+    stage.pass(AGENT_LOST_AFTER_MS);
+    for number in 0..MAX_AGENTS {
+        let events =
+            stage.shared.decide(&register(&format!("b{number}"), &Principal::User), stage.now);
+        stage.shared.evolve(&events.unwrap()[0], stage.now);
+    }
+    stage.take(&[]);
+    assert!(stage.shared.agents.get(&agent("a")).is_err());
+    assert_eq!(stage.shared.tokens.of_agents().count(), 0);
+    assert_eq!(stage.shared.tokens.all.used, 7);
 }

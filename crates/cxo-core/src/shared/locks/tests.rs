@@ -3,7 +3,7 @@
 use cxo_protocol::shared::LockEnd;
 use cxo_protocol::{Case, LockId, LockKind, LockPath, Principal, SharedEvent, TreePath};
 
-use super::{Lock, MAX_LOCKS};
+use super::{Lock, MAX_LOCKS, PLACES};
 use crate::shared::tests::{
     MINUTE, START, Stage, acquire, by_agent, end, file, on, released, session, start,
 };
@@ -219,23 +219,36 @@ fn a_write_is_under_the_lock_that_it_names() {
     assert_eq!(locks.may_write(&session("t"), &file("a/b"), None, stage.now), Ok(None));
 }
 
-/// A lock that takes the place of others needs no room.
+/// [G25] An agent has its share of the locks and the user the rest; a lock that takes the place of
+/// others needs no room.
 #[test]
 fn there_are_so_many_locks_and_no_more() {
     let mut stage = Stage::with(&["s"]);
     stage.ask(&start("u", &Principal::User)).unwrap();
-    for number in 0..MAX_LOCKS {
-        let command = acquire("s", &by_agent("s"), file(&format!("f{number}")));
-        let events = stage.shared.decide(&command, START).unwrap();
-        stage.shared.evolve(&events[0], START);
-    }
-    let decide = |command: &SharedCommand, now| stage.shared.decide(command, now);
-    let full = SharedRejected::TooMany { what: "locks", limit: MAX_LOCKS };
+    stage.ask(&start("t", &by_agent("s"))).unwrap();
+    let fill = |stage: &mut Stage, name: &str, who: &Principal, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let command = acquire(name, who, file(&format!("f{number}")));
+            let events = stage.shared.decide(&command, START).unwrap();
+            stage.shared.evolve(&events[0], START);
+        }
+    };
+    // One agent's locks count together, whatever session holds them.
+    fill(&mut stage, "s", &by_agent("s"), 0..PLACES.of_one_agent / 2);
+    fill(&mut stage, "t", &by_agent("s"), PLACES.of_one_agent / 2..PLACES.of_one_agent);
     let more = acquire("s", &by_agent("s"), file("more"));
-    assert_eq!(decide(&more, START), Err(full.clone()));
+    let later = START.plus_millis(LEASE);
+    let refused = |limit| SharedRejected::TooMany { what: "locks", limit, free_at: Some(later) };
+    assert_eq!(stage.shared.decide(&more, START), Err(refused(PLACES.of_one_agent)));
+    fill(&mut stage, "u", &Principal::User, PLACES.of_one_agent..MAX_LOCKS);
+    let decide = |command: &SharedCommand, now| stage.shared.decide(command, now);
+    let of_user = acquire("u", &Principal::User, file("more"));
+    assert_eq!(decide(&of_user, START), Err(refused(MAX_LOCKS)));
     assert_eq!(decide(&acquire("s", &by_agent("s"), file("f7")), START).unwrap().len(), 1);
     assert_eq!(decide(&forced("u", &Principal::User, file("f7")), START).unwrap().len(), 2);
-    let later = START.plus_millis(LEASE);
-    assert_eq!(decide(&more, later), Err(full), "the next tick makes room");
-    assert_eq!(decide(&acquire("s", &by_agent("s"), file("f7")), later).unwrap().len(), 2);
+    assert_eq!(decide(&of_user, later), Err(refused(MAX_LOCKS)), "the next tick makes room");
+    assert_eq!(decide(&acquire("u", &Principal::User, file("f7")), later).unwrap().len(), 2);
+    stage.now = START;
+    assert_eq!(stage.pass(LEASE).len(), MAX_LOCKS);
+    assert!(stage.ask(&more).is_ok());
 }

@@ -1,9 +1,11 @@
 //! Tests of sessions.
 
+use std::collections::BTreeSet;
+
 use cxo_protocol::shared::LockEnd;
 use cxo_protocol::{LockKind, Principal, SharedEvent};
 
-use super::MAX_SESSIONS;
+use super::{MAX_SESSIONS, PLACES};
 use crate::shared::tests::{
     MINUTE, START, Stage, by_agent, end, file, on, released, session, start,
 };
@@ -79,9 +81,49 @@ fn there_are_so_many_sessions_and_no_more() {
         stage.shared.evolve(&events[0], START);
     }
     stage.take(&[]);
-    let refused = SharedRejected::TooMany { what: "sessions", limit: MAX_SESSIONS };
+    let refused = SharedRejected::TooMany { what: "sessions", limit: MAX_SESSIONS, free_at: None };
     assert_eq!(stage.ask(&start("more", &Principal::User)), Err(refused));
     assert_eq!(stage.ask(&start("s7", &Principal::User)), Ok(Vec::new()), "those there go on");
     stage.ask(&end("s7", &Principal::User)).unwrap();
     assert!(stage.ask(&start("more", &Principal::User)).is_ok());
+}
+
+/// [G25] However many sessions agents start, each has its share, and the user finds a place.
+#[test]
+fn agents_cannot_take_the_users_sessions() {
+    let mut stage = Stage::with(&[]);
+    let mut refused = BTreeSet::new();
+    let mut started = 0;
+    for number in 0..MAX_SESSIONS {
+        for name in 0..20 {
+            let command = start(&format!("s{name}-{number}"), &by_agent(&format!("a{name}")));
+            match stage.shared.decide(&command, START) {
+                Ok(events) => {
+                    stage.shared.evolve(&events[0], START);
+                    started += 1;
+                }
+                Err(SharedRejected::TooMany { limit, .. }) => {
+                    refused.insert(limit);
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    stage.take(&[]);
+    let for_agents = PLACES.all - PLACES.kept_for_user;
+    assert_eq!(started, for_agents);
+    assert_eq!(refused, BTreeSet::from([for_agents]), "twenty agents with less than their share");
+    for number in 0..PLACES.kept_for_user {
+        let command = start(&format!("u{number}"), &Principal::User);
+        let events = stage.shared.decide(&command, START).unwrap();
+        stage.shared.evolve(&events[0], START);
+    }
+    let mut alone = Stage::with(&[]);
+    for number in 0..PLACES.of_one_agent {
+        alone.ask(&start(&format!("s{number}"), &by_agent("a"))).unwrap();
+    }
+    let more = alone.ask(&start("more", &by_agent("a"))).unwrap_err();
+    assert!(matches!(more, SharedRejected::TooMany { limit, .. } if limit == PLACES.of_one_agent));
+    alone.ask(&end("s7", &by_agent("a"))).unwrap();
+    assert!(alone.ask(&start("more", &by_agent("a"))).is_ok());
 }

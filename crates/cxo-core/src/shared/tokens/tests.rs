@@ -1,7 +1,7 @@
 //! Tests of the token budget.
 
 use cxo_protocol::shared::TokenLimits;
-use cxo_protocol::{Principal, SharedEvent};
+use cxo_protocol::{Principal, SharedEvent, TaskId};
 
 use super::{MAX_REPORT, Tokens, Use};
 use crate::shared::tests::{Stage, agent, register};
@@ -15,34 +15,50 @@ fn limited(limits: TokenLimits) -> Tokens {
     Tokens { limits, ..Tokens::default() }
 }
 
-/// [A6.3] [G26] What is set aside is what the agent has left of its own limit and of all; 0 is no
-/// limit, and what is used up is refused.
+fn task(name: &str) -> TaskId {
+    TaskId::new(name).unwrap()
+}
+
+/// [A6.3] [G26] What is set aside for a task is what one agent may use, and no more than there is;
+/// 0 is no limit, and where all is used up a task is refused.
 #[test]
 fn what_is_set_aside_is_what_is_left() {
     let table = [
-        // total, per agent, used by it, set aside for others, expected
+        // total, per agent, used, set aside for others, expected
         (100, 20, 0, 0, Ok(20)),
-        (100, 20, 19, 0, Ok(1)),
+        (100, 20, 19, 0, Ok(20)),
         (100, 20, 0, 90, Ok(10)),
         (100, 0, 30, 20, Ok(50)),
-        (0, 20, 5, 1_000, Ok(15)),
+        (0, 20, 5, 1_000, Ok(20)),
         (0, 0, 1_000, 1_000, Ok(0)),
-        (100, 20, 20, 0, Err((20, 0, 20))),
-        (100, 20, 21, 0, Err((21, 0, 20))),
         (100, 20, 10, 90, Err((10, 90, 100))),
-        (100, 0, 100, 0, Err((100, 0, 100))),
+        (100, 0, 101, 0, Err((101, 0, 100))),
     ];
     for (total, per_agent, used, aside, expected) in table {
         let mut tokens = limited(limits(total, 0, per_agent));
         tokens.used(&agent("a"), used);
-        tokens.set_aside(&agent("b"), aside);
+        tokens.set_aside(&task("b"), aside);
         let expected = expected.map_err(|(used, reserved, limit)| SharedRejected::OverBudget {
             used,
             reserved,
             limit,
         });
-        assert_eq!(tokens.reserve(&agent("a")), expected, "{total} {per_agent} {used} {aside}");
+        assert_eq!(tokens.reserve(), expected, "{total} {per_agent} {used} {aside}");
     }
+}
+
+/// [A6.3] [G26] An agent and a task of one name share nothing but the budget of all.
+#[test]
+fn an_agent_and_a_task_of_one_name_are_two() {
+    let mut tokens = limited(limits(100, 0, 20));
+    tokens.used(&agent("a"), 15);
+    tokens.set_aside(&task("a"), 20);
+    assert_eq!((tokens.used_by(&agent("a")), tokens.aside_for(&task("a"))), (15, 20));
+    assert_eq!(tokens.remaining_of(&agent("a")), Some(5));
+    tokens.settle(&task("a"), 18);
+    assert_eq!((tokens.used_by(&agent("a")), tokens.aside_for(&task("a"))), (15, 0));
+    assert_eq!(tokens.all, Use { used: 33, reserved: 0 });
+    assert_eq!(tokens.remaining_of(&agent("a")), Some(5));
 }
 
 /// [A6.3] The limits without a configuration.
@@ -90,19 +106,18 @@ fn absurd_reports_are_refused() {
     assert_eq!(stage.shared.tokens.all, Use { used: u64::MAX, reserved: 0 });
 }
 
-/// [A6.3] A turn that is settled frees all that was set aside for it, whatever it used.
+/// [A6.3] A task that is settled frees all that was set aside for it, whatever it used.
 #[test]
 fn settling_frees_what_was_set_aside() {
     for used in [0, 7, 20, 27] {
         let mut tokens = limited(limits(100, 0, 20));
-        tokens.set_aside(&agent("a"), 20);
-        tokens.set_aside(&agent("b"), 20);
-        assert_eq!((tokens.remaining(), tokens.remaining_of(&agent("a"))), (Some(60), Some(0)));
-        tokens.settle(&agent("a"), used);
-        assert_eq!(tokens.of(&agent("a")), Use { used, reserved: 0 });
+        tokens.set_aside(&task("a"), 20);
+        tokens.set_aside(&task("b"), 20);
+        assert_eq!(tokens.remaining(), Some(60));
+        tokens.settle(&task("a"), used);
         assert_eq!(tokens.all, Use { used, reserved: 20 });
         assert_eq!(tokens.remaining(), Some(80 - used));
-        assert_eq!(tokens.remaining_of(&agent("a")), Some(20_u64.saturating_sub(used)));
+        assert_eq!(tokens.of_tasks().collect::<Vec<_>>(), [(&task("b"), 20)]);
     }
 }
 
