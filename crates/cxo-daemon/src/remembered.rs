@@ -1,9 +1,8 @@
 //! Answers that are kept under the keys of their callers: the same request is carried out once,
 //! however often and from how many connections it comes.
 //!
-//! The answer is stored in the same transaction as what it tells of. What decides nothing in the loop
-//! (`recover.restore`, `daemon.stop`) is kept in memory only. Failures are never kept: what failed
-//! changed nothing, and may succeed the next time.
+//! The answer is stored in the same transaction as what it tells of. Failures are never kept: what
+//! failed changed nothing, and may succeed the next time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;

@@ -7,8 +7,10 @@ use cxo_protocol::params::{
     Diff, Done, FilesOf, LogFile, LogFiles, Pin, RecoverList, RecoverRestore, Recovered,
 };
 use cxo_protocol::{AttemptId, Code, EffectId, Problem, TaskId};
+use serde_json::Value;
 
 use super::Handlers;
+use crate::caller::Call;
 use crate::problems;
 
 /// Where attempts are pinned.
@@ -130,13 +132,15 @@ impl Handlers {
         .await
     }
 
-    /// Puts a pinned work on a branch of the user's repository.
+    /// Puts a pinned work on a branch of the user's repository. A daemon that dies before it answers
+    /// may have done it: then the same again finds it done.
     pub(super) async fn recover_restore(
         self: &Arc<Self>,
         restore: RecoverRestore,
-    ) -> Result<Done, Problem> {
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
         let this = self.clone();
-        blocking(move || {
+        let done = blocking(move || {
             let hub = &this.executors.context().hub;
             let git = |error: GitError| problems::of_git(&error);
             let pin = format!("{PINS}{}", restore.attempt);
@@ -148,7 +152,8 @@ impl Handlers {
             hub.publish(hub.user(), &restore.branch, &commit, Expected::Absent).map_err(git)?;
             Ok(Done { message: Some(format!("{} is at {}", restore.branch, commit.short())) })
         })
-        .await
+        .await?;
+        self.keep(done, call).await
     }
 }
 

@@ -180,11 +180,11 @@ impl Handlers {
                 self.command(command, run, call).await
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
-            Request::RecoverRestore(params) => json(&self.recover_restore(params).await?),
+            Request::RecoverRestore(params) => self.recover_restore(params, call).await,
             Request::KeyRotate(_) => self.rotate_key(call).await,
             Request::DashboardLink(_) => json(&self.dashboard_link()?),
             Request::DaemonStatus(_) => json(&self.daemon_status()),
-            Request::DaemonStop(params) => json(&self.stop(params.agents)?),
+            Request::DaemonStop(params) => self.stop(params.agents, call).await,
             // The listener subscribes: it holds the connection.
             Request::EventsSubscribe(_)
             | Request::PubsubSubscribe(_)
@@ -370,9 +370,21 @@ impl Handlers {
         Ok(DashboardLink { url, expires_at: code.expires_at })
     }
 
-    fn stop(&self, agents: AgentsOnStop) -> Result<Done, Problem> {
+    async fn stop(&self, agents: AgentsOnStop, call: &Call<'_>) -> Result<Value, Problem> {
+        let done = Done { message: Some("the daemon is leaving".to_owned()) };
+        // Kept before it leaves: the same request does not end the next daemon as well.
+        let answer = self.keep(done, call).await?;
         self.inbox.offer(Message::Stop(agents))?;
-        Ok(Done { message: Some("the daemon is leaving".to_owned()) })
+        Ok(answer)
+    }
+
+    /// Ends a call that decides nothing: its answer is kept if the caller wants that.
+    async fn keep(
+        &self,
+        reply: impl Serialize + Send + 'static,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        self.conclude(Command::Tick, call, |_| reply).await
     }
 }
 

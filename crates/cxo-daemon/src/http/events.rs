@@ -24,6 +24,7 @@ use super::bearer::{bearer, unproved};
 use super::rpc::full;
 use super::rules::only;
 use super::{Http, Place};
+use crate::door::Away;
 use crate::feed::Pushed;
 use crate::gate::{Gate, Leaving, Right, Visit, admit};
 use crate::listener::known_topics;

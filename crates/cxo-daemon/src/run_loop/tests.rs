@@ -317,7 +317,7 @@ impl World {
     }
 }
 
-/// [A6.1] [G4] Nothing is said of what is not stored: who is refused because of another request of
+/// [A6.1] Nothing is said of what is not stored: who is refused because of another request of
 /// the group hears it after the commit, and reads show nothing of it before.
 #[test]
 fn no_answer_leaves_before_its_commit() {

@@ -18,6 +18,7 @@ mod prying;
 mod reaching;
 mod requests;
 mod restarts;
+mod rights;
 mod server;
 mod signed;
 mod tasks;

@@ -9,10 +9,10 @@ use cxo_protocol::methods::method;
 use cxo_protocol::params::{AgentsOnStop, Approve, DaemonStop, EventsSubscribe, StatusQuery};
 use cxo_protocol::wire::MAX_REQUEST_BYTES;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::signed::Signed;
-use crate::world::{AT_MOST, World, task};
+use crate::world::{AT_MOST, World, git, task};
 
 fn serving() -> World {
     let mut world = World::new("[run]\nchecks = []\n");
@@ -271,4 +271,38 @@ fn the_environment_is_kept_private() {
         let bytes = std::fs::read(world.state().join(file)).unwrap_or_default();
         assert!(!bytes.windows(11).any(|window| window == b"canary-7f3a"), "{file}");
     }
+}
+
+/// [A6.2] What changes nothing in the log is carried out once as well, over a restart: a branch is
+/// not made a second time, and a daemon that was asked to stop does not stop the next one.
+#[test]
+fn a_repeated_request_has_no_effect_over_a_restart() {
+    let mut world = World::new("[run]\nchecks = []\n");
+    world.script("a", "echo a > a.txt\n");
+    world.start();
+    let run = world.run(vec![task("a", &[])]);
+    world.until_ended(&run);
+    let pins = world.client().call_by_name("recover.list", &json!({}), None).unwrap();
+    let restore = json!({"attempt": pins["pins"][0]["attempt"], "branch": "saved"});
+    let ask = |world: &World, method: &str, params: &Value, key: &str| {
+        world.client().call_by_name(method, params, Some(key))
+    };
+    let restored = ask(&world, "recover.restore", &restore, "k1").unwrap();
+    let branches = |world: &World| git(&world.repo(), &["branch", "--list", "saved", "other"]);
+    assert_eq!(branches(&world), "  saved");
+    git(&world.repo(), &["branch", "-q", "-D", "saved"]);
+    world.kill();
+    world.start();
+    assert_eq!(ask(&world, "recover.restore", &restore, "k1").unwrap(), restored);
+    let mut other = restore.clone();
+    other["branch"] = json!("other");
+    assert!(ask(&world, "recover.restore", &other, "k1").is_err(), "the key is used");
+    assert_eq!(branches(&world), "");
+
+    let stopped = ask(&world, "daemon.stop", &json!({}), "k2").unwrap();
+    assert!(world.until_gone().success());
+    world.start();
+    assert_eq!(ask(&world, "daemon.stop", &json!({}), "k2").unwrap(), stopped);
+    let first = world.status().pid;
+    assert_eq!(world.status().pid, first, "it serves on");
 }

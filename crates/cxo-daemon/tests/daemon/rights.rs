@@ -1,0 +1,241 @@
+//! Every method of the table, called with everything that is somebody else's by everybody who may
+//! not: an agent with a token, an attempt on its own socket, and nobody.
+
+use std::collections::BTreeMap;
+
+use cxo_protocol::methods::{METHODS, Row};
+use cxo_protocol::params::Nothing;
+use cxo_protocol::wire::Key;
+use cxo_protocol::wire::handshake::Credential;
+use cxo_protocol::{AgentId, AttemptId, Principal, RunId};
+use cxo_store::{Reader as _, Seq, SqliteReader, Stream};
+use cxo_testkit::invariants::UserTree;
+use serde_json::{Value, json};
+
+use crate::signed::{Signed, line, send};
+use crate::world::{World, git, task};
+
+/// What belongs to others than who calls.
+struct Foreign {
+    run: RunId,
+    attempt: AttemptId,
+    base: String,
+    /// Locks of the user and of the agent `a`.
+    locks: [Value; 2],
+    /// A tree on which the user has no session.
+    elsewhere: String,
+}
+
+/// Everything that a method does not change when it is denied.
+#[derive(Debug, PartialEq)]
+struct State {
+    events: Vec<String>,
+    tree: UserTree,
+    refs: [String; 2],
+    key: Vec<u8>,
+}
+
+impl State {
+    fn of(world: &World) -> Self {
+        let reader = SqliteReader::open(&world.state().join("state.db")).unwrap();
+        let events = reader.read(&Stream::All, Seq(0), 100_000).unwrap();
+        let refs = [world.repo(), world.hub()].map(|at| git(&at, &["for-each-ref"]));
+        Self {
+            events: events.iter().map(|event| event.body.clone()).collect(),
+            tree: UserTree::of(&world.repo()).unwrap(),
+            refs,
+            key: std::fs::read(world.address().key_file).unwrap(),
+        }
+    }
+}
+
+/// The parameters of a method with everything in them that is somebody else's. What names nothing of
+/// anybody's is open to all who proved who they are.
+fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
+    let repo = world.repo();
+    let (run, sessions) = (&of.run, ["u", "sa"]);
+    let on_sessions = |params: Value| {
+        sessions.map(|session| {
+            let mut params = params.clone();
+            params["session_id"] = json!(session);
+            params
+        })
+    };
+    let of_task = json!({"run": run, "task": "a"});
+    match name {
+        "status.get" | "lock.status" | "agent.list" | "tokens.getBudget" | "pubsub.subscribe"
+        | "pubsub.unsubscribe" => Vec::new(),
+        "session.start" => {
+            let elsewhere = json!({"session_id": "mine", "cwd": of.elsewhere});
+            on_sessions(json!({"cwd": repo})).into_iter().chain([elsewhere]).collect()
+        }
+        "session.end" | "vcs.diff" => on_sessions(json!({})).into(),
+        "lock.acquire" => vec![
+            json!({"path": "free.txt", "session_id": "u"}),
+            json!({"path": "free.txt", "owner_session": "sa"}),
+            json!({"path": "user.txt"}),
+            json!({"path": "a.txt", "force": true}),
+        ],
+        "lock.release" => {
+            let by_id = of.locks.iter().map(|lock| json!({"lock_id": lock}));
+            let by_session = json!({"path": "a.txt", "session_id": "sa"});
+            by_id.chain([json!({"path": "user.txt"}), by_session]).collect()
+        }
+        "fs.read" => on_sessions(json!({"path": "README.md"})).into(),
+        "fs.write" => {
+            let own = json!({"path": "a.txt", "content": "x"});
+            on_sessions(json!({"path": "new.txt", "content": "x"}))
+                .into_iter()
+                .chain([own])
+                .collect()
+        }
+        "fs.patch" => on_sessions(json!({"unified_diff": "", "base_commit": of.base})).into(),
+        "vcs.commit" => on_sessions(json!({"message": "All"})).into(),
+        "vcs.push" => on_sessions(json!({"remote": "origin", "branch": "main"})).into(),
+        "agent.register" => vec![json!({"agent_id": "a", "agent_type": "codex"})],
+        "agent.heartbeat" => vec![json!({"agent_id": "a"})],
+        "tokens.reportUsage" => vec![json!({"agent_id": "a", "tokens_used": 1})],
+        "task.submit" => {
+            vec![json!({"task_id": "more", "agent_type": "shell", "task_description": "Do it"})]
+        }
+        "task.cancel" => vec![json!({"task_id": "sub"})],
+        "run.start" => vec![serde_json::to_value(world.start_params(Vec::new())).unwrap()],
+        "run.status" | "run.resume" | "run.cancel" | "run.diff" | "run.logs" | "run.receipts"
+        | "events.subscribe" | "recover.list" => vec![json!({"run": run})],
+        "plan.edit" => vec![json!({"run": run, "plan": {"summary": "", "tasks": []}})],
+        "run.retryTask" | "run.skipTask" | "run.cancelTask" => vec![of_task],
+        "run.replyTask" => vec![json!({"run": run, "task": "a", "answer": "yes"})],
+        "recover.restore" => vec![json!({"attempt": of.attempt, "branch": "mine"})],
+        "key.rotate" | "dashboard.link" | "daemon.status" | "daemon.stop" => vec![json!({})],
+        other => panic!("{other} has no foreign parameters here: give it some"),
+    }
+}
+
+/// Every request that has to be denied, with its row.
+fn requests(of: &Foreign, world: &World) -> Vec<(Row, String)> {
+    let with = |row: &Row| {
+        let (row, all) = (*row, foreign_params(row.name, of, world));
+        let request = move |params| json!({"id": 1, "method": row.name, "params": params});
+        all.into_iter().map(move |params| (row, request(params).to_string()))
+    };
+    METHODS.iter().flat_map(with).collect()
+}
+
+/// A request is denied because of who asks, and not because of how it is asked.
+fn is_denied(who: &Principal, row: &Row, request: &str, answer: &Value) {
+    let code = answer["error"]["code"].as_i64();
+    let expected: &[i64] = if row.access.admits(who) { &[403, 409] } else { &[403] };
+    assert!(code.is_some_and(|code| expected.contains(&code)), "{who}: {request}: {answer}");
+    assert!(answer["result"].is_null(), "{who}: {request}: {answer}");
+}
+
+/// Speaks on the socket of the attempt, from inside of it.
+const SPEAK: &str = r#"
+import os, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["CXO_SOCKET"])
+f = s.makefile("rw")
+at = os.environ["WORLD"]
+with open(at + "/answers", "w") as answers:
+    for request in open(at + "/requests"):
+        print(request.strip(), file=f, flush=True)
+        answers.write(f.readline())
+open(at + "/said", "w").write("done\n")
+"#;
+
+/// A world in which the user, the agent `a`, a run and a submitted task have things of their own.
+fn inhabited() -> (World, Foreign, BTreeMap<&'static str, Key>) {
+    let mut world = World::new("[run]\nchecks = []\n");
+    for name in ["began", "begun", "speak", "said", "never"] {
+        world.fifo(name);
+    }
+    std::fs::write(world.at("tasks/speak.py"), SPEAK).unwrap();
+    world.script(
+        "a",
+        "echo in > \"$WORLD/began\"\nread -r line < \"$WORLD/speak\"\n\
+         python3 \"$WORLD/tasks/speak.py\"\nread -r line < \"$WORLD/never\"\n",
+    );
+    world.script("sub", "echo in > \"$WORLD/begun\"\nread -r line < \"$WORLD/never\"\n");
+    let elsewhere = world.at("elsewhere").to_str().unwrap().to_owned();
+    git(&world.repo(), &["worktree", "add", "-q", "--detach", &elsewhere]);
+    world.user_worked();
+    world.start();
+    let mut user = world.client();
+    let mut ask = |method: &str, params: Value| user.call_by_name(method, &params, None).unwrap();
+    ask("session.start", json!({"session_id": "u", "cwd": world.repo()}));
+    let of_user = ask("lock.acquire", json!({"path": "user.txt", "ttl_seconds": 3600}));
+    let mut tokens = BTreeMap::new();
+    for agent in ["a", "b"] {
+        let known = ask("agent.register", json!({"agent_id": agent, "agent_type": "codex"}));
+        tokens.insert(agent, Key::from_hex(known["token"].as_str().unwrap()).unwrap());
+    }
+    let mut a = as_agent(&world, "a", &tokens["a"]);
+    let start = json!({"session_id": "sa", "cwd": world.repo()});
+    a.ask(json!({"id": 1, "method": "session.start", "params": start}).to_string().as_bytes());
+    let lock = json!({"path": "a.txt", "ttl_seconds": 3600});
+    let request = json!({"id": 2, "method": "lock.acquire", "params": lock}).to_string();
+    let of_a = a.ask(request.as_bytes());
+    let submit = json!({"task_id": "sub", "agent_type": "shell", "task_description": "Wait"});
+    ask("task.submit", submit);
+    world.hear("begun");
+    let run = world.run(vec![task("a", &[])]);
+    world.hear("began");
+    let foreign = Foreign {
+        attempt: world.see(&run).tasks[0].attempt.clone().unwrap(),
+        run,
+        base: git(&world.repo(), &["rev-parse", "HEAD"]),
+        locks: [of_user["lock_id"].clone(), of_a["result"]["lock_id"].clone()],
+        elsewhere,
+    };
+    assert!(foreign.locks.iter().all(Value::is_string), "{:?}", foreign.locks);
+    (world, foreign, tokens)
+}
+
+fn as_agent(world: &World, name: &str, token: &Key) -> Signed {
+    let token = Credential::Token(token.clone());
+    Signed::enter_as(world.raw(), &format!("agent:{name}"), token).unwrap()
+}
+
+/// [G21] [A2.5] Every method with everything that is somebody else's: an agent, an attempt and
+/// nobody are all denied, and nothing at all is changed.
+#[test]
+fn nobody_touches_what_is_somebody_elses() {
+    let (world, foreign, tokens) = inhabited();
+    let mut b = as_agent(&world, "b", &tokens["b"]);
+    let start = json!({"session_id": "sb", "cwd": world.repo()});
+    let start = json!({"id": 1, "method": "session.start", "params": start}).to_string();
+    assert_eq!(b.ask(start.as_bytes())["result"]["success"], true);
+    let requests = requests(&foreign, &world);
+    let before = State::of(&world);
+
+    let agent = Principal::Agent(AgentId::new("b").unwrap());
+    for (row, request) in &requests {
+        is_denied(&agent, row, request, &b.ask(request.as_bytes()));
+    }
+    assert_eq!(State::of(&world), before, "an agent changed something");
+
+    for (_, request) in &requests {
+        let mut nobody = world.raw();
+        send(&mut nobody, request.as_bytes());
+        let answer: Value = serde_json::from_str(&line(&mut nobody)).unwrap();
+        assert_eq!(answer["error"]["code"], 401, "{request}: {answer}");
+    }
+    let others = Credential::Token(tokens["b"].clone());
+    assert!(Signed::enter_as(world.raw(), "agent:a", others).is_none(), "another's token");
+    let user = Credential::Key(tokens["b"].clone());
+    assert!(Signed::enter_as(world.raw(), "user", user).is_none(), "a token is no key");
+    assert_eq!(State::of(&world), before, "nobody changed something");
+
+    let lines: Vec<&str> = requests.iter().map(|(_, request)| request.as_str()).collect();
+    std::fs::write(world.at("requests"), lines.join("\n") + "\n").unwrap();
+    world.tell("speak");
+    world.hear("said");
+    let answers = std::fs::read_to_string(world.at("answers")).unwrap();
+    let attempt = Principal::Attempt(foreign.attempt.clone());
+    assert_eq!(answers.lines().count(), requests.len());
+    for ((row, request), answer) in requests.iter().zip(answers.lines()) {
+        is_denied(&attempt, row, request, &serde_json::from_str(answer).unwrap());
+    }
+    assert_eq!(State::of(&world), before, "an attempt changed something");
+    world.client().call::<cxo_protocol::methods::method::StatusGet>(&Nothing {}).unwrap();
+}
