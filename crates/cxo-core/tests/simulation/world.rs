@@ -47,8 +47,8 @@ pub(crate) struct Hub {
     pub(crate) skipped: BTreeSet<TaskId>,
     pub(crate) published: Option<CommitId>,
     pub(crate) not_published: bool,
-    /// Works that bring what runs later.
-    bringing: BTreeSet<CommitId>,
+    /// Tasks whose works bring what runs later.
+    bringing: BTreeSet<TaskId>,
     commits: BTreeMap<CommitId, (TreeId, Content)>,
     trees: BTreeMap<Content, TreeId>,
     proved: BTreeMap<TreeId, BTreeSet<String>>,
@@ -429,13 +429,13 @@ impl World {
 }
 
 impl World {
-    /// What the work brings that something executes later: once it does, it always does.
+    /// What the work brings that something executes later: once a task's do, all of them do.
     fn runs_later(&mut self, run: &RunId, merge: &Merge, begins: bool) -> RunsLater {
         let hub = self.hub(run);
         if begins {
-            hub.bringing.insert(merge.work.clone());
+            hub.bringing.insert(merge.task.id.clone());
         }
-        if !hub.bringing.contains(&merge.work) {
+        if !hub.bringing.contains(&merge.task.id) {
             return RunsLater::default();
         }
         let file = LaterFile { path: ".envrc".to_owned(), by: RunBy::Shell };
