@@ -167,6 +167,13 @@ fn is_absolute(text: &str) -> bool {
 /// file differ: decomposed, what is ignored left out, and through both cases, because some letters
 /// meet only in one of them (`ẞ` and `ss`, `ſ` and `s`).
 fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    folded_beyond_ascii(text)
+}
+
+fn folded_beyond_ascii(text: &str) -> String {
     let visible = text.nfd().filter(|&c| !is_ignorable(c));
     let lower = visible.flat_map(char::to_lowercase);
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()

@@ -120,6 +120,13 @@ fn every_letter_folds_with_its_twins() {
     }
 }
 
+/// [G12] The short way for plain letters leads where the long one does.
+#[test]
+fn plain_letters_fold_as_all_others() {
+    let all: String = (0_u8..128).map(char::from).collect();
+    assert_eq!(folded(&all), folded_beyond_ascii(&all));
+}
+
 /// [G12] A folder contains what is below it by names and not by letters.
 #[test]
 fn a_folder_contains_by_names() {
