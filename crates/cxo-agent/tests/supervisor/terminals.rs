@@ -8,7 +8,7 @@ use cxo_agent::supervisor::{Cause, Limits, Message, ProcessSpec, Refusal, Stdio,
 use cxo_agent::transcript::tail;
 
 use crate::ends::kill;
-use crate::world::{World, carrying, effect};
+use crate::world::{World, effect};
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
@@ -148,7 +148,7 @@ fn a_child_that_keeps_the_terminal_does_not_hold_up_the_end() {
     let exit = world.exit("parent");
     assert_eq!((exit.code, exit.cause), (Some(0), Cause::Itself));
     assert!(world.output("parent").contains("parent\r\n"), "{}", world.output("parent"));
-    assert_eq!(carrying("CXO_EFFECT=r1.parent.a1"), Vec::<String>::new());
+    assert_eq!(world.marked(), Vec::<String>::new());
 }
 
 /// Nor does somebody else who has it open.
@@ -188,7 +188,7 @@ fn limits_hold_on_a_terminal() {
     let bytes = world.path("loud.out").metadata().unwrap().len();
     assert!((1024 * 1024..1024 * 1024 + 128 * 1024).contains(&bytes), "{bytes}");
     let mut spec = world.on_terminal("silent", "echo x; exec sleep 1000");
-    spec.limits = Limits { silence_ms: 300, ..Limits::default() };
+    spec.limits = Limits { silence_ms: 2000, ..Limits::default() };
     world.start(spec);
     assert_eq!(world.exit("silent").cause, Cause::Silence);
     assert_eq!(world.output("silent"), "x\r\n");
@@ -200,7 +200,7 @@ fn a_full_disk_holds_up_nobody_else() {
     let world = World::new();
     let mut spec = world.on_terminal("full", "exec yes");
     spec.stdio = Stdio::Terminal { transcript: "/dev/full".into(), size: SIZE };
-    spec.limits = Limits { silence_ms: 1500, ..Limits::default() };
+    spec.limits = Limits { silence_ms: 2000, ..Limits::default() };
     world.start(spec);
     world.start(world.on_terminal("other", "echo x"));
     assert_eq!(world.exit("other").code, Some(0));
