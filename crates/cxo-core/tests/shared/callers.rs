@@ -16,8 +16,24 @@ use crate::history::{History, TICK_MS};
 
 const CALLERS: usize = 64;
 const STEPS: u64 = 3_000;
-/// How long leases are asked for.
-const LEASES_MS: [u64; 4] = [1_000, 5_000, 60_000, 600_000];
+
+/// How callers behave.
+#[derive(Clone, Copy)]
+pub(crate) struct Habits {
+    /// How long leases are asked for.
+    leases_ms: &'static [u64],
+    /// How often of a hundred times a caller that could do something stops, beside all else.
+    stop_percent: u64,
+}
+
+/// Everything is done now and then. A long lease keeps its path for the rest of a schedule, so few
+/// holders get to stop.
+pub(crate) const MIXED: Habits =
+    Habits { leases_ms: &[1_000, 5_000, 60_000, 600_000], stop_percent: 0 };
+
+/// Leases are short, and holders stop as often as they go on.
+pub(crate) const STOPPING: Habits = Habits { leases_ms: &[200, 1_000, 5_000], stop_percent: 50 };
+
 const PATHS: [&str; 9] = ["a", "a/b", "a/b/c", "a/d", "ab", "ab/c", "e", "e/f", "caf\u{e9}/x"];
 
 /// What every long enough schedule meets.
@@ -54,6 +70,7 @@ struct Caller {
 }
 
 pub(crate) struct Callers {
+    habits: Habits,
     chance: Chance,
     daemon: Daemon,
     history: History,
@@ -70,8 +87,9 @@ fn path(text: &str) -> TreePath {
 
 impl Callers {
     /// Runs the whole schedule of a seed.
-    pub(crate) fn run(seed: u64) -> Self {
+    pub(crate) fn run(seed: u64, habits: Habits) -> Self {
         let mut this = Self {
+            habits,
             chance: Chance::new(seed),
             daemon: Daemon::at(1_000_000),
             history: History::default(),
@@ -144,13 +162,18 @@ impl Callers {
             }
             return;
         }
+        if self.chance.percent(self.habits.stop_percent) && self.stop(who) {
+            return;
+        }
         let Caller { session, principal, .. } = &self.all[who];
         let (session, principal) = (session.clone(), principal.clone());
         match self.chance.below(100) {
             0..=34 => self.acquire(who),
             35..=49 => self.renew(who),
             50..=69 => self.write(who),
-            70..=79 => self.stop(who),
+            70..=79 => {
+                self.stop(who);
+            }
             80..=91 => self.release(who),
             92..=94 => {
                 let why = SessionEnd::Asked;
@@ -191,7 +214,7 @@ impl Callers {
 
     fn take(&mut self, who: usize, on: LockPath) {
         let force = self.chance.percent(10);
-        let ttl_ms = *self.chance.pick(&LEASES_MS).unwrap();
+        let ttl_ms = *self.chance.pick(self.habits.leases_ms).unwrap();
         let (session, principal) = self.name(who);
         let now = self.daemon.now;
         let is_taken = self.history.is_taken(&session, &on, now);
@@ -289,12 +312,14 @@ impl Callers {
         allowed
     }
 
-    /// Stops for longer than the lease of every lock that it holds.
-    fn stop(&mut self, who: usize) {
+    /// Stops for longer than the lease of every lock that it holds, if it holds any and they are
+    /// short.
+    fn stop(&mut self, who: usize) -> bool {
         let caller = &mut self.all[who];
         let short = caller.believes.iter().map(|belief| belief.until).max();
-        let Some(until) = short.filter(|until| *until < self.daemon.now + 61_000) else { return };
-        caller.stopped_until = Some(until + self.chance.below(10_000));
+        let short = short.filter(|until| *until < self.daemon.now + 61_000);
+        caller.stopped_until = short.map(|until| until + self.chance.below(10_000));
+        short.is_some()
     }
 
     /// Goes on as if no time had passed.

@@ -1,7 +1,7 @@
 //! What was granted and what was written, on plain lists, and what must never be seen in them. It
 //! shares no code with the core but the question whether two paths overlap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::shared::LockEnd;
 use cxo_protocol::{LockId, LockPath, SessionId, SharedEvent, Timestamp};
@@ -25,10 +25,14 @@ impl Grant {
     }
 }
 
+/// All that was ever granted, by fence. Of each question only what can answer it is looked at: a
+/// history is asked at every step, and grows with them.
 #[derive(Default)]
 pub(crate) struct History {
-    grants: BTreeMap<LockId, Grant>,
-    greatest: u64,
+    grants: BTreeMap<u64, Grant>,
+    fences: BTreeMap<LockId, u64>,
+    /// Those that are not over.
+    open: BTreeSet<u64>,
 }
 
 impl History {
@@ -45,9 +49,9 @@ impl History {
                     let apart = other.session == *session || !other.on.overlaps(&on);
                     assert!(apart, "{session} holds {on:?} beside {other:?}");
                 }
-                assert!(*fence > self.greatest, "{fence} after {}", self.greatest);
+                let greatest = self.grants.last_key_value().map_or(0, |(greatest, _)| *greatest);
+                assert!(*fence > greatest, "{fence} after {greatest}");
                 assert_eq!(Some(expires_at.0), until);
-                self.greatest = *fence;
                 let grant = Grant {
                     on,
                     session: session.clone(),
@@ -55,28 +59,35 @@ impl History {
                     until: expires_at.0,
                     is_over: false,
                 };
-                assert!(self.grants.insert(lock.clone(), grant).is_none(), "{lock} twice");
+                assert!(self.fences.insert(lock.clone(), *fence).is_none(), "{lock} twice");
+                self.grants.insert(*fence, grant);
+                self.open.insert(*fence);
             }
             SharedEvent::LockRenewed { lock, expires_at } => {
-                let grant = self.grants.get_mut(lock).unwrap();
+                let grant = self.grants.get_mut(&self.fences[lock]).unwrap();
                 assert!(grant.is_live(now), "renewed what was over: {grant:?} at {now}");
                 assert_eq!(Some(expires_at.0), until);
                 grant.until = expires_at.0;
             }
             SharedEvent::LockReleased { lock, why } => {
-                let grant = self.grants.get_mut(lock).unwrap();
+                let grant = self.grants.get_mut(&self.fences[lock]).unwrap();
                 assert!(!grant.is_over, "freed twice: {grant:?}");
                 if *why == LockEnd::Expired {
                     assert!(now >= grant.until, "ended early: {grant:?} at {now}");
                 }
                 grant.is_over = true;
+                self.open.remove(&self.fences[lock]);
             }
             other => assert!(!other.kind().starts_with("lock."), "{other:?} is not judged"),
         }
     }
 
+    fn open(&self) -> impl Iterator<Item = &Grant> {
+        self.open.iter().map(|fence| &self.grants[fence])
+    }
+
     pub(crate) fn live(&self, now: u64) -> impl Iterator<Item = &Grant> {
-        self.grants.values().filter(move |grant| grant.is_live(now))
+        self.open().filter(move |grant| grant.is_live(now))
     }
 
     /// Whether somebody else is in the way of a session.
@@ -103,14 +114,13 @@ impl History {
     /// A write was accepted: the newest lease of all that were ever granted on the file is one of
     /// the writer's.
     pub(crate) fn write(&self, session: &SessionId, file: &LockPath) {
-        let of_file = self.grants.values().filter(|grant| grant.on.overlaps(file));
-        let newest = of_file.max_by_key(|grant| grant.fence).unwrap();
+        let newest = self.grants.values().rev().find(|grant| grant.on.overlaps(file)).unwrap();
         assert_eq!(newest.session, *session, "a stale write of {file:?}");
     }
 
     /// No lease outlives its time by more than the tick.
     pub(crate) fn judge_ends(&self, now: Timestamp) {
-        let late = |grant: &&Grant| !grant.is_over && grant.until + TICK_MS < now.0;
-        assert!(!self.grants.values().any(|grant| late(&grant)), "a lease ended late: {now:?}");
+        let is_late = self.open().any(|grant| grant.until + TICK_MS < now.0);
+        assert!(!is_late, "a lease ended late: {now:?}");
     }
 }

@@ -17,40 +17,41 @@ mod daemon;
 mod history;
 mod tasks;
 
-use callers::Callers;
+use callers::{Callers, MIXED, STOPPING};
 use cxo_protocol::shared::TokenLimits;
 use tasks::{Tally, Tasks};
 
-/// Pauses of holders past their lease that an ordinary run sees, and a long one.
-const PAUSES: u64 = 500;
-const LONG_PAUSES: u64 = 10_000;
+/// Schedules in which everything is done now and then.
+const MIXED_SEEDS: u64 = 16;
 
-fn pause_holders(least: u64) {
-    let (mut pauses, mut seed) = (0, 0);
-    while pauses < least {
-        pauses += Callers::run(seed).pauses;
-        seed += 1;
-    }
-}
+/// Locks whose holder stopped for longer than the lease, and came back to write under it.
+const PAUSES: u64 = 10_000;
 
 /// [G11] [G17] [B4.1] No schedule of callers has two holders, an early or late end of a lease, or a
 /// write by who holds it no more.
 #[test]
-fn paused_holders_write_nothing_stale() {
-    pause_holders(PAUSES);
+fn no_schedule_has_two_holders_or_a_stale_write() {
+    for seed in 0..MIXED_SEEDS {
+        Callers::run(seed, MIXED);
+    }
 }
 
-/// [G11] [G17] [B4.1] The same, ten thousand times.
+/// [G11] [G17] [B4.1] Ten thousand times a holder comes back late, and nothing stale is written.
 #[test]
-#[ignore = "takes minutes"]
 fn ten_thousand_paused_holders_write_nothing_stale() {
-    pause_holders(LONG_PAUSES);
+    let (mut pauses, mut seed) = (0, 0);
+    while pauses < PAUSES {
+        let callers = Callers::run(seed, STOPPING);
+        assert!(callers.pauses > 0, "nobody paused in seed {seed}");
+        pauses += callers.pauses;
+        seed += 1;
+    }
 }
 
 /// A simulation that never gets anywhere proves nothing: everything that can happen happens.
 #[test]
 fn the_callers_meet_everything() {
-    let met = Callers::run(1).met;
+    let met = Callers::run(1, MIXED).met;
     let missing: Vec<&str> = callers::MEETINGS.into_iter().filter(|m| !met.contains(m)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
@@ -58,7 +59,7 @@ fn the_callers_meet_everything() {
 /// The same seed twice gives the same log.
 #[test]
 fn a_seed_says_everything() {
-    assert_eq!(Callers::run(7).log, Callers::run(7).log);
+    assert_eq!(Callers::run(7, MIXED).log, Callers::run(7, MIXED).log);
 }
 
 fn limits(total: u64, warning: u64, per_agent: u64) -> TokenLimits {
