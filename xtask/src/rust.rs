@@ -25,7 +25,7 @@ pub(crate) struct Function {
     pub(crate) line: usize,
     /// The lines of its doc comment.
     pub(crate) docs: String,
-    /// Has an attribute that ends in `test`.
+    /// Has an attribute that ends in `test`, or is there to carry examples that are tests.
     pub(crate) is_test: bool,
 }
 
@@ -131,7 +131,7 @@ impl Reader {
         }
         if !inner {
             let name = text.split('(').next().unwrap_or(&text);
-            pending.is_test |= name.rsplit("::").next() == Some("test");
+            pending.is_test |= name.rsplit("::").next() == Some("test") || text == "cfg(doctest)";
             pending.test_only |= text == "cfg(test)" || text.starts_with("cfg(all(test,");
         }
         let line = group.span().start().line;

@@ -78,6 +78,47 @@ pub struct Row {
     pub doc: &'static str,
 }
 
+/// [A2.6] A row says who may call its method:
+///
+/// ```
+/// use cxo_protocol::methods::{Access, Kind, Row, Scope};
+///
+/// const ROW: Row = Row {
+///     name: "lock.steal",
+///     access: Access::User,
+///     kind: Kind::Write,
+///     scope: Scope::Repository,
+///     doc: "Takes a lock away.",
+/// };
+/// ```
+///
+/// The same row without that does not compile, as a constant or with the rest from a default:
+///
+/// ```compile_fail,E0063
+/// use cxo_protocol::methods::{Access, Kind, Row, Scope};
+///
+/// const ROW: Row = Row {
+///     name: "lock.steal",
+///     kind: Kind::Write,
+///     scope: Scope::Repository,
+///     doc: "Takes a lock away.",
+/// };
+/// ```
+///
+/// ```compile_fail,E0277
+/// use cxo_protocol::methods::{Access, Kind, Row, Scope};
+///
+/// let row = Row {
+///     name: "lock.steal",
+///     kind: Kind::Write,
+///     scope: Scope::Repository,
+///     doc: "Takes a lock away.",
+///     ..Default::default()
+/// };
+/// ```
+#[cfg(doctest)]
+fn a_method_without_an_access_rule_does_not_compile() {}
+
 /// A method as a type, so that a client cannot pair a name with the wrong parameters.
 pub trait Method {
     /// What it is given.

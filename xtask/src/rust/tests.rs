@@ -44,6 +44,16 @@ fn tests_inside_macros_and_with_generics_are_found_with_their_docs() {
 }
 
 #[test]
+fn an_example_that_is_a_test_has_a_name() {
+    let facts = Facts::read(
+        "/// [X1] a\n/// ```compile_fail\n/// ```\n#[cfg(doctest)]\nfn one() {}",
+        false,
+    );
+    let [one] = facts.functions.as_slice() else { panic!("{:?}", facts.functions) };
+    assert!(one.is_test && one.docs.contains("[X1]"));
+}
+
+#[test]
 fn text_that_is_no_rust_is_said_to_be_broken() {
     assert!(Facts::read("fn ( {", false).broken);
 }
