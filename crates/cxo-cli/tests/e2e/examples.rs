@@ -87,6 +87,9 @@ fn steady(value: &mut Value) {
                     "uptime_seconds" => *value = json!(12),
                     "seq" => *value = json!(42),
                     "token" => *value = json!("5d".repeat(32)),
+                    "url" => {
+                        *value = json!(format!("http://127.0.0.1:8137/#code={}", "5d".repeat(32)))
+                    }
                     "commit_sha" | "base_commit" => *value = json!("3f".repeat(20)),
                     _ => steady(value),
                 }
@@ -99,7 +102,10 @@ fn steady(value: &mut Value) {
 }
 
 fn begin() -> Story {
-    let world = Setting::command().file("src/limit.rs", "pub const LIMIT: u32 = 10;\n").build();
+    let world = Setting::command()
+        .file("src/limit.rs", "pub const LIMIT: u32 = 10;\n")
+        .user_config("[server]\nhttp_port = 0")
+        .build();
     let remote = world.root().join("remote.git");
     git(world.root(), &["init", "-q", "--bare", "-b", "main", "remote.git"]);
     git(&world.repo(), &["remote", "add", "origin", remote.to_str().unwrap()]);
@@ -146,6 +152,7 @@ fn tell(story: &mut Story) {
     story.call("pubsub.subscribe", json!({"topics": ["lock.changed", "task.*"], "since": 0}));
     story.call("pubsub.unsubscribe", json!({"topics": ["task.*"]}));
     story.call("session.end", json!({"session_id": "me"}));
+    story.call("dashboard.link", json!({}));
     story.call("key.rotate", json!({}));
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct Setting {
     scripts: Option<String>,
     checks: Vec<String>,
     run_config: String,
+    user_config: String,
     config: String,
     files: Vec<(String, String)>,
 }
@@ -79,6 +80,13 @@ impl Setting {
         self
     }
 
+    /// Further tables for the user's own configuration.
+    pub(crate) fn user_config(mut self, lines: &str) -> Self {
+        self.user_config.push_str(lines);
+        self.user_config.push('\n');
+        self
+    }
+
     /// A committed file.
     pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
         self.files.push((path.to_owned(), content.to_owned()));
@@ -98,11 +106,11 @@ impl Setting {
             .scripts
             .as_ref()
             .map(|text| ScriptedModel::start(Scripts::from_toml(text).unwrap()).unwrap());
-        let user_config = match &model {
+        let agents = match &model {
             Some(model) => codex_config(&model.url()),
             None => command_config(path),
         };
-        home.configure(&user_config);
+        home.configure(&format!("{agents}{}", self.user_config));
         let repo = path.join("repo");
         let checks = serde_json::to_string(&self.checks).unwrap();
         let config = format!("[run]\nchecks = {checks}\n{}\n{}", self.run_config, self.config);

@@ -42,6 +42,9 @@ def ask(name, path):
     said = ""
     try:
         s.sendall(b'{"id":1,"method":"lock.status","params":{}}\n')
+    except OSError:
+        pass  # Who is refused at once is told so all the same.
+    try:
         said = s.makefile().readline()
     except OSError:
         pass
