@@ -188,7 +188,7 @@ codes! {
     Impostor = "CX1807", NoDaemon, Unauthenticated;
     /// A key file is not the user's own, is a link, or can be read by others.
     UnsafeKey = "CX1808", Usage, Unprocessable;
-    /// A fault of the orchestrator itself. Please report it with the daemon's log.
+    /// A fault of the orchestrator itself: report it with the daemon's log.
     Internal = "CX1901", Failures, Internal;
 }
 

@@ -11,7 +11,7 @@ use crate::StoreError;
 /// has 10 000 tasks; this leaves room for both at once.
 pub const MAX_BATCH_EVENTS: usize = 65_536;
 
-/// Bytes of one body or answer. A goal has at most 1 MiB and a plan of 10 000 tasks about 8 MiB.
+/// Bytes of one body or answer. A goal has at most 512 KiB and a plan of 10 000 tasks about 8 MiB.
 pub const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// Bytes of the name of an event. Longer ones do not fit a line of a screen.

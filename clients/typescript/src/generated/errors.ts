@@ -119,7 +119,7 @@ export const ERRORS = {
   impostor: { code: 401, row: "CX1807" },
   /** A key file is not the user's own, is a link, or can be read by others. */
   unsafe_key: { code: 422, row: "CX1808" },
-  /** A fault of the orchestrator itself. Please report it with the daemon's log. */
+  /** A fault of the orchestrator itself: report it with the daemon's log. */
   internal: { code: -32603, row: "CX1901" },
 } as const;
 

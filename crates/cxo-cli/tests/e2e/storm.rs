@@ -2,10 +2,9 @@
 //! and git are killed at seeded moments. Every task ends once, no landing is lost or doubled, the
 //! user's tree stays as it is, nothing is left over, and the log replays to the same decisions.
 //!
-//! What the checker cannot see, and what was seen once in eight storms of forty kills: Codex starts
-//! its own sandbox helper (`bwrap`) with an environment of `PATH` and `TMPDIR` only. When agent and
-//! supervisor are both killed while one starts, it carries no marker of ours and is below nothing
-//! that does, so the next supervisor's sweep passes it over and it stays, asleep. [G13]
+//! The checker knows processes by their environment. Codex starts its own sandbox helper (`bwrap`)
+//! with `PATH` and `TMPDIR` only, and before processes were known by their limits, too, one of them
+//! stayed behind in one of eight storms of forty kills; none was seen since. [G13]
 
 use std::collections::BTreeMap;
 
