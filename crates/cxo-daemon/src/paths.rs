@@ -299,6 +299,11 @@ fn io(action: &str, path: &Path, error: &std::io::Error) -> Problem {
         .keeping("nothing was started")
 }
 
+/// Beside the transcript of an agent on a terminal: how large that is.
+pub(crate) fn terminal_file(transcript: &Path) -> PathBuf {
+    transcript.with_file_name("terminal.json")
+}
+
 /// Makes a directory for the user alone.
 pub(crate) fn private_dir(path: &Path) -> Result<(), Problem> {
     if path.is_dir() {

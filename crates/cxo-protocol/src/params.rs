@@ -227,6 +227,18 @@ pub struct LogFile {
     pub path: String,
     /// How long it is now.
     pub bytes: u64,
+    /// How large the terminal is that it was printed on, if it was one: then it is a transcript,
+    /// of which `cxo attach` shows the screen.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 /// Receipts of a run.

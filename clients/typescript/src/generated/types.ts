@@ -487,6 +487,11 @@ export interface LogFile {
   stream: string;
   /** The task, where it is one's. */
   task?: TaskId | null;
+  /**
+   * How large the terminal is that it was printed on, if it was one: then it is a transcript, of
+   * which `cxo attach` shows the screen.
+   */
+  terminal?: TerminalSize | null;
 }
 
 /** Files with output. */
@@ -1079,6 +1084,14 @@ export type TaskWord =
   | "blocked"
   /** A person cancelled it. */
   | "cancelled";
+
+/** How large a terminal is, in characters. */
+export interface TerminalSize {
+  /** Characters in a line. */
+  columns: number;
+  /** Lines. */
+  rows: number;
+}
 
 /** An instant: milliseconds since 1970-01-01T00:00:00Z. */
 export type Timestamp = number;

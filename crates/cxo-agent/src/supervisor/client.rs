@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cxo_protocol::EffectId;
+use cxo_protocol::params::TerminalSize;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FlockOperation;
 
 use super::error::SupervisorError;
-use super::wire::{Hello, MAX_LINE_BYTES, Message, ProcessSpec, Request, Shutdown, TerminalSize};
+use super::wire::{Hello, MAX_LINE_BYTES, Message, ProcessSpec, Request, Shutdown};
 use super::{READY, SupervisorPaths, private_dir, procfs};
 
 /// How long a new supervisor may take until it can be reached. It may have to end what its

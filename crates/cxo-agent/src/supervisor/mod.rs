@@ -54,7 +54,7 @@ pub use error::SupervisorError;
 pub use procfs::descends;
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
-    Stdio, TerminalSize,
+    Stdio,
 };
 
 /// What a supervisor prints on stdout, as one line, when it can be reached.

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::terminal::Terminal;
-use super::wire::{MAX_STDIN_BACKLOG_BYTES, ProcessSpec, Refusal, Stdin, Stdio};
+use super::wire::{MAX_STDIN_BACKLOG_BYTES, ProcessSpec, Refusal, Stdin, Stdio, check_size};
 
 /// What is opened before a process is started.
 pub(super) struct Opened {
@@ -48,7 +48,7 @@ impl Opened {
                 Self::streams(spec, null, (stdin, stdout, stderr))
             }
             Stdio::Terminal { transcript, size } => {
-                size.check()?;
+                check_size(*size)?;
                 let file = open_log(transcript).map_err(|e| bad("transcript", transcript, &e))?;
                 let (terminal, name) =
                     Terminal::open(*size, file).map_err(|e| spec.not_started(&e))?;

@@ -4,13 +4,14 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use cxo_protocol::EffectId;
+use cxo_protocol::params::TerminalSize;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::process::Process;
 use super::run_loop::Supervisor;
 use super::stdio::{Held, Taken};
 use super::terminal::Terminal;
-use super::wire::{Refusal, TerminalSize};
+use super::wire::Refusal;
 
 /// How long to wait before a terminal that the event loop could not take is offered to it again.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);

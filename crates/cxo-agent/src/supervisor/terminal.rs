@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use cxo_protocol::params::TerminalSize;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
@@ -18,7 +19,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::process::Logs;
 use super::stdio::{Backlog, Taken};
-use super::wire::{Refusal, TerminalSize};
+use super::wire::{Refusal, check_size};
 
 /// What is taken from one terminal before the others have their turn.
 const READ_AT_ONCE_BYTES: usize = 64 * 1024;
@@ -72,7 +73,7 @@ impl Terminal {
 
     /// Gives it another size; the process is told by a signal.
     pub(super) fn resize(&self, size: TerminalSize) -> Result<(), Refusal> {
-        size.check()?;
+        check_size(size)?;
         // It is open and a terminal, so it takes any size.
         let _ = tcsetwinsize(&self.master, winsize(size));
         Ok(())

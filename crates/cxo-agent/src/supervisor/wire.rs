@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use cxo_protocol::params::TerminalSize;
 use cxo_protocol::{EffectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -83,30 +84,18 @@ pub enum Stdio {
     Terminal {
         /// The file to which all that is printed on it is appended, byte for byte.
         transcript: PathBuf,
-        /// Its size at first.
+        /// Its size at first; each side from 1 to [`MAX_TERMINAL_SIDE`].
         size: TerminalSize,
     },
 }
 
-/// How large a terminal is, in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TerminalSize {
-    /// Lines; from 1 to [`MAX_TERMINAL_SIDE`].
-    pub rows: u16,
-    /// Characters in a line; from 1 to [`MAX_TERMINAL_SIDE`].
-    pub columns: u16,
-}
-
-impl TerminalSize {
-    /// Refuses what no terminal has.
-    pub(super) fn check(self) -> Result<(), Refusal> {
-        let sides = 1..=MAX_TERMINAL_SIDE;
-        if sides.contains(&self.rows) && sides.contains(&self.columns) {
-            Ok(())
-        } else {
-            Err(Refusal::BadSize { limit: MAX_TERMINAL_SIDE })
-        }
+/// Refuses the size of a terminal that none has.
+pub(super) fn check_size(size: TerminalSize) -> Result<(), Refusal> {
+    let sides = 1..=MAX_TERMINAL_SIDE;
+    if sides.contains(&size.rows) && sides.contains(&size.columns) {
+        Ok(())
+    } else {
+        Err(Refusal::BadSize { limit: MAX_TERMINAL_SIDE })
     }
 }
 
@@ -174,7 +163,7 @@ pub enum Request {
     Resize {
         /// Whose terminal.
         effect: EffectId,
-        /// How large it is from now on.
+        /// How large it is from now on; each side from 1 to [`MAX_TERMINAL_SIDE`].
         size: TerminalSize,
     },
     /// Leave. Refused while anything lives, unless it is to be ended first.

@@ -4,8 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use cxo_agent::supervisor::{Cause, Limits, Message, ProcessSpec, Refusal, Stdio, TerminalSize};
+use cxo_agent::supervisor::{Cause, Limits, Message, ProcessSpec, Refusal, Stdio};
 use cxo_agent::transcript::tail;
+use cxo_protocol::params::TerminalSize;
 
 use crate::ends::kill;
 use crate::world::{World, effect};

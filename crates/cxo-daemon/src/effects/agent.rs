@@ -8,14 +8,16 @@ use cxo_agent::adapter::{
     Access, AgentEvent, AgentRequest, AgentSettings, Confinement, EndCause, Launch,
     Outcome as AgentOutcome, OutputReader, ProcessEnd, ReadRequest, StandardInput, adapter_for,
 };
-use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio, TerminalSize};
+use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio};
 use cxo_agent::transcript::one_line;
+use cxo_protocol::params::TerminalSize;
 use cxo_protocol::wire::Activity;
 use cxo_protocol::{AgentFailure, AttemptId, Role, TaskId, Usage};
 
 use super::attempt::files_of;
 use super::launch::{Ended, sandbox};
 use super::{Execution, Halt};
+use crate::paths::terminal_file;
 
 /// Bytes that an agent may print.
 const LOG_BYTES: u64 = 512 << 20;
@@ -222,7 +224,7 @@ fn process_spec(
         args: launch.args,
         cwd: job.workspace.to_owned(),
         env: launch.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        stdio: stdio(launch.stdin, stdout, stderr),
+        stdio: stdio(launch.stdin, stdout, stderr)?,
         limits: Limits {
             wall_ms: limits.attempt_ms,
             silence_ms: limits.silence_ms,
@@ -233,13 +235,18 @@ fn process_spec(
     })
 }
 
-fn stdio(input: StandardInput, stdout: &Path, stderr: &Path) -> Stdio {
-    let (stdout, stderr) = (stdout.to_owned(), stderr.to_owned());
-    match input {
-        StandardInput::Null => Stdio::Streams { stdin: Stdin::Null, stdout, stderr },
-        StandardInput::File(path) => Stdio::Streams { stdin: Stdin::File(path), stdout, stderr },
-        StandardInput::Terminal => Stdio::Terminal { transcript: stdout, size: TERMINAL_SIZE },
-    }
+fn stdio(input: StandardInput, stdout: &Path, stderr: &Path) -> Result<Stdio, Halt> {
+    let (out, stderr) = (stdout.to_owned(), stderr.to_owned());
+    Ok(match input {
+        StandardInput::Null => Stdio::Streams { stdin: Stdin::Null, stdout: out, stderr },
+        StandardInput::File(path) => {
+            Stdio::Streams { stdin: Stdin::File(path), stdout: out, stderr }
+        }
+        StandardInput::Terminal => {
+            std::fs::write(terminal_file(stdout), serde_json::to_vec(&TERMINAL_SIZE)?)?;
+            Stdio::Terminal { transcript: out, size: TERMINAL_SIZE }
+        }
+    })
 }
 
 /// Tells what an agent does: its thread to the core, the rest to whoever watches.

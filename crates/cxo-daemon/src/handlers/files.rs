@@ -1,16 +1,19 @@
 //! Diffs, logs and pinned work: what is read from the hub and from the disk.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cxo_git::{Expected, GitError};
 use cxo_protocol::params::{
     Diff, Done, FilesOf, LogFile, LogFiles, Pin, RecoverList, RecoverRestore, Recovered,
+    TerminalSize,
 };
 use cxo_protocol::{AttemptId, Code, EffectId, Problem, TaskId};
 use serde_json::Value;
 
 use super::Handlers;
 use crate::caller::Call;
+use crate::paths::terminal_file;
 use crate::problems;
 
 /// Where attempts are pinned.
@@ -83,6 +86,9 @@ impl Handlers {
                                 stream: stream.to_owned(),
                                 path: path.display().to_string(),
                                 bytes: log.metadata().map(|meta| meta.len()).unwrap_or_default(),
+                                terminal: (stream == "stdout")
+                                    .then(|| terminal_of(&path))
+                                    .flatten(),
                             },
                         ));
                     }
@@ -162,6 +168,12 @@ fn task_of(effect: &EffectId) -> Option<TaskId> {
     let (_, task, last) = (parts.next()?, parts.next()?, parts.next());
     // An effect of the run as a whole has no third part.
     last.and_then(|_| TaskId::new(task).ok())
+}
+
+/// How large the terminal of a transcript is; of any other file, nothing.
+fn terminal_of(log: &Path) -> Option<TerminalSize> {
+    let text = std::fs::read(terminal_file(log)).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 async fn blocking<T: Send + 'static>(

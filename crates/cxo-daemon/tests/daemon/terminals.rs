@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use cxo_protocol::methods::method;
+use cxo_protocol::params::{FilesOf, TerminalSize};
 use cxo_protocol::view::TaskWord;
 use cxo_protocol::{PlanTask, RunId};
 
@@ -37,6 +39,11 @@ fn an_agent_on_a_terminal_finishes_a_task_that_lands() {
     assert_eq!(seen.tasks[0].state, TaskWord::Merged, "{seen:?}");
     assert_eq!(world.result(&run, "a.txt"), "40 120\nxterm-256color");
     assert_eq!(fs::read_to_string(transcript(&world, &run)).unwrap(), "works\r\n");
+    // Whoever shows the screen is told how large it is.
+    let of = FilesOf { run: run.to_string(), task: Some("a".to_owned()) };
+    let files = world.client().call::<method::RunLogs>(&of).unwrap().files;
+    let sizes: Vec<_> = files.iter().filter_map(|file| file.terminal).collect();
+    assert_eq!(sizes, [TerminalSize { rows: 40, columns: 120 }]);
     world.check(&seen);
 }
 
