@@ -80,6 +80,7 @@ pub(crate) enum Verb {
     Status(verbs::status::Status),
     Wait(verbs::wait::Wait),
     Logs(verbs::logs::Logs),
+    Attach(verbs::attach::Attach),
     Diff(verbs::diff::Diff),
     Task(verbs::task::Task),
     Resume(verbs::resume::Resume),
@@ -103,7 +104,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("To begin with", &["init", "doctor", "plan", "run", "status"]),
     (
         "A run under way, and after it",
-        &["wait", "logs", "diff", "task", "resume", "cancel", "receipts", "recover"],
+        &["wait", "logs", "attach", "diff", "task", "resume", "cancel", "receipts", "recover"],
     ),
     ("Working through the server", &["lock", "budget", "events", "call"]),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
@@ -118,7 +119,7 @@ pub(crate) fn command() -> clap::Command {
 
 fn help(command: &clap::Command) -> String {
     let mut text = String::from(
-        "cxo: one goal, many coding agents, one verified branch\n\n\
+        "cxo: one goal, many coding agents, one verified branch\n\
          Usage: cxo [OPTIONS] VERB      More on a verb: cxo VERB --help\n",
     );
     for (heading, verbs) in GROUPS {

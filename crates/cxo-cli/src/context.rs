@@ -228,6 +228,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Status(verb) => verb.run(context),
         Verb::Wait(verb) => verb.run(context),
         Verb::Logs(verb) => verb.run(context),
+        Verb::Attach(verb) => verb.run(context),
         Verb::Diff(verb) => verb.run(context),
         Verb::Task(verb) => verb.run(context),
         Verb::Resume(verb) => verb.run(context),

@@ -8,6 +8,7 @@ mod connect;
 mod context;
 mod environment;
 mod feed;
+mod grow;
 mod names;
 mod out;
 mod plan_file;

@@ -1,5 +1,6 @@
 //! The verbs: one file each, in which the doc comment is the help, then the arguments, then `run`.
 
+pub(crate) mod attach;
 pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod cancel;

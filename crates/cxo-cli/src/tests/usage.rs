@@ -181,6 +181,55 @@ fn logs_are_harmless_unless_raw() {
     assert!(done.stdout.contains("\u{1b}]0;x\u{7}"));
 }
 
+/// [G24] What a terminal shows is text alone: nothing of what was printed acts here.
+#[test]
+fn attach_shows_the_screen_of_the_newest_terminal() {
+    let view = serde_json::to_value(failed()).unwrap();
+    let place = nobody();
+    let path = place.folder.path().join("log");
+    let printed = "lost\r\n\u{1b}[2J\u{1b}[H\u{1b}]0;own3d\u{7}\u{1b}]52;c;cm0=\u{7}\u{1b}[31mred\u{1b}[m\
+                   \u{1b}[3;5Hfar\u{202e}ther\u{1b}[?25l";
+    std::fs::write(&path, printed).unwrap();
+    let file = |attempt: u32, stream: &str, terminal: Value| {
+        json!({"effect": format!("r7k2.t7.a{attempt}"), "task": "t7", "stream": stream,
+            "path": path, "bytes": printed.len(), "terminal": terminal})
+    };
+    let files = [
+        file(1, "stdout", json!({"rows": 9, "columns": 99})),
+        file(2, "stdout", json!({"rows": 4, "columns": 12})),
+        file(2, "other", Value::Null),
+    ];
+    let served = daemon(move |method, _| match method {
+        "run.status" => Do::Answer(json!({"v": 1, "runs": [view]})),
+        "run.logs" => Do::Answer(json!({"files": files})),
+        other => Do::Refuse(Problem::new(Code::NoSuchMethod, other)),
+    });
+    let done = served.cxo(&["attach", "t7"]);
+    assert_eq!((done.exit, done.stderr.as_str()), (Exit::Ok, ""));
+    assert_eq!(done.stdout, "red\n\n    far\\u{202e}ther\n");
+    assert_eq!(served.called("run.logs"), [json!({"run": "r7k2", "task": "t7"})]);
+    let done = served.cxo(&["attach", "r7k2/t7", "--format", "json"]);
+    let seen: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(
+        seen,
+        json!({"v": 1, "effect": "r7k2.t7.a2", "rows": 4, "columns": 12,
+            "lines": ["red", "", "    far\\u{202e}ther"]})
+    );
+}
+
+#[test]
+fn attach_to_a_task_without_a_terminal_names_the_way_on() {
+    let view = serde_json::to_value(failed()).unwrap();
+    let place = daemon(move |method, _| match method {
+        "run.status" => Do::Answer(json!({"v": 1, "runs": [view]})),
+        _ => Do::Answer(json!({"files": []})),
+    });
+    let done = place.cxo(&["attach", "t7"]);
+    assert_eq!(done.exit, Exit::Usage);
+    assert!(done.stderr.contains("no agent worked on a terminal for r7k2/t7"), "{}", done.stderr);
+    assert!(done.stderr.contains("next: cxo logs r7k2/t7 --follow"), "{}", done.stderr);
+}
+
 #[test]
 fn a_piped_diff_is_exact() {
     let view = serde_json::to_value(failed()).unwrap();

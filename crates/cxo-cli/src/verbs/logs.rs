@@ -12,12 +12,10 @@ use cxo_protocol::{Code, Event, Exit, Problem, RunId};
 use crate::cli::Format;
 use crate::context::{Context, Peer};
 use crate::feed::{Feed, News};
+use crate::grow::Grow;
 use crate::names::run_or_task;
 use crate::render::{Colour, Tint};
 use crate::text::{Sgr, harmless};
-
-mod grow;
-use grow::Grow;
 
 /// The longest line that is held to be searched and made harmless; a longer one is shown in parts.
 const MAX_LINE_BYTES: u64 = 1 << 20;

@@ -1,14 +1,16 @@
-//! The live view in a real terminal: `cxo run` in tmux, 80 columns and 24 lines, with keys typed.
+//! What is live in a real terminal: `cxo run` and `cxo attach` in tmux, 80 columns and 24 lines, with
+//! keys typed.
 //!
 //! What the screen shows is read from tmux as it comes, over a pipe: nothing is polled.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 
+use crate::plans::{acts, plan};
 use crate::world::{Setting, World};
 
 /// A terminal of a world's user, on a tmux server of its own.
@@ -23,8 +25,7 @@ impl Terminal {
     fn open(world: &World) -> Self {
         let socket = world.root().join("r").join("tmux.sock");
         let pipe = world.root().join("screen.fifo");
-        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
+        make_pipe(&pipe);
         let shell = world.command(&[]);
         let mut tmux = Command::new("tmux");
         tmux.arg("-S").arg(&socket).args(["-f", "/dev/null", "new-session", "-d"]);
@@ -76,6 +77,11 @@ impl Terminal {
     }
 }
 
+/// Makes a pipe with a name; opening it to read waits for whoever writes.
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").status();
@@ -116,6 +122,60 @@ fn a_person_starts_a_run_leaves_and_comes_back() {
     assert_eq!(waited.code, 0, "{}", waited.stderr);
     let run = world.run();
     assert_eq!(run.ids("merged"), ["first", "second"]);
+    drop(terminal);
+    world.check(&run);
+}
+
+/// Paints on a terminal of 40 lines and 120 columns, in its last line but one too, and tries what a
+/// hostile program would: title, clipboard, no cursor.
+const PAINTS: &str = "print \u{1b}[2J\u{1b}[Htop\u{1b}]0;own3d\u{7}\u{1b}]52;c;b3duM2Q=\u{7}\
+                      \u{1b}[39;100Hfar\u{1b}[39;1Hbottom\u{1b}[31m\u{1b}[?25l";
+
+/// [B5.1] [G24] A person looks at the screen of an agent that works on a larger terminal than theirs,
+/// leaves it by `q` and by Ctrl-C, and sees its end. The agent notices nothing, and nothing of what
+/// it prints acts on the person's terminal.
+#[test]
+fn a_person_looks_at_an_agents_screen_and_the_agent_goes_on() {
+    let world = Setting::command()
+        .check("test -f README.md")
+        .config("[agents.scripted]\nterminal = true")
+        .build();
+    let (painted, go) =
+        (world.root().join("tmp").join("painted"), world.root().join("tmp").join("go"));
+    make_pipe(&painted);
+    let (tells, waits) =
+        (format!("append {} x", painted.display()), format!("wait-for {}", go.display()));
+    let does = format!("{PAINTS}\n{tells}\n{waits}\nwrite a.txt one");
+    let file = world.plan(&plan(&[acts("paints", &does, &[])]));
+    assert_eq!(world.cxo(&["run", "--plan", &file, "--yes", "--detach"]).code, 0);
+    assert_eq!(fs::read_to_string(&painted).unwrap(), "x\n");
+    let mut terminal = Terminal::open(&world);
+    let attach = format!("{} attach paints; echo left=$?", env!("CARGO_BIN_EXE_cxo"));
+    for (leave, left) in [("q", "left=0"), ("C-c", "left=130")] {
+        terminal.type_keys(&[&attach, "Enter"]);
+        terminal.until("bottom");
+        terminal.until("q leave");
+        let shown = terminal.shown();
+        assert!(shown.lines().any(|line| line.starts_with("bottom ")), "{shown}");
+        assert!(!shown.contains("top") && !shown.contains("far"), "{shown}");
+        terminal.type_keys(&[leave]);
+        terminal.until("goes on");
+        terminal.until(left);
+        assert_eq!(world.run().word("paints"), "working");
+    }
+    let last = format!("top{}bottom{}far\n", "\n".repeat(38), " ".repeat(93));
+    let piped = world.cxo(&["attach", "paints"]);
+    assert_eq!((piped.code, &piped.stdout), (0, &last), "{}", piped.stderr);
+    terminal.type_keys(&[&attach, "Enter"]);
+    terminal.until("q leave");
+    fs::write(&go, "").unwrap();
+    terminal.until("has ended");
+    terminal.until("left=0");
+    let seen = String::from_utf8_lossy(&terminal.seen).into_owned();
+    assert!(!seen.contains("\u{1b}]") && !seen.contains("own3d"), "{seen:?}");
+    assert_eq!(world.cxo(&["wait", "-"]).code, 0);
+    assert_eq!(world.cxo(&["attach", "paints"]).stdout, last);
+    let run = world.run();
     drop(terminal);
     world.check(&run);
 }

@@ -12,14 +12,14 @@ use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 use crate::feed::News;
 
 /// The files that are watched.
-pub(super) struct Grow {
+pub(crate) struct Grow {
     fd: Arc<OwnedFd>,
     watched: BTreeSet<String>,
 }
 
 impl Grow {
     /// Begins; each growth is one [`News::Grown`].
-    pub(super) fn start(to: SyncSender<News>) -> Result<Self, Problem> {
+    pub(crate) fn start(to: SyncSender<News>) -> Result<Self, Problem> {
         let fd = init(CreateFlags::CLOEXEC).map_err(|error| {
             Problem::new(Code::Internal, "files cannot be watched").because(error.to_string())
         })?;
@@ -30,7 +30,7 @@ impl Grow {
     }
 
     /// Watches one more file.
-    pub(super) fn watch(&mut self, path: &str) {
+    pub(crate) fn watch(&mut self, path: &str) {
         if self.watched.contains(path) {
             return;
         }
