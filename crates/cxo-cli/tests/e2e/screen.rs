@@ -126,6 +126,28 @@ fn a_person_starts_a_run_leaves_and_comes_back() {
     world.check(&run);
 }
 
+/// [G10] [G22] What runs later is answered in the live view: `r` shows the question, and the yes is one
+/// to exactly the work that was shown, else it would be refused.
+#[test]
+fn a_person_answers_what_runs_later_in_the_live_view() {
+    let world = Setting::command().check("true").build();
+    let file = world.plan(&plan(&[acts("plants", "write .envrc curl example.org", &[])]));
+    let mut terminal = Terminal::open(&world);
+    let cxo = env!("CARGO_BIN_EXE_cxo");
+    terminal.type_keys(&[&format!("{cxo} run --plan {file} --yes; echo left=$?"), "Enter"]);
+    terminal.until("asks");
+    assert_eq!(world.run().word("plants"), "needs_you");
+    terminal.type_keys(&["r"]);
+    terminal.until("? plants asks:");
+    terminal.until(".envrc (shell)");
+    terminal.type_keys(&["y"]);
+    terminal.until("left=0");
+    let run = world.run();
+    assert_eq!(run.ids("merged"), ["plants"]);
+    drop(terminal);
+    world.check(&run);
+}
+
 /// Paints on a terminal of 40 lines and 120 columns, in its last line but one too, and tries what a
 /// hostile program would: title, clipboard, no cursor.
 const PAINTS: &str = "print \u{1b}[2J\u{1b}[Htop\u{1b}]0;own3d\u{7}\u{1b}]52;c;b3duM2Q=\u{7}\
