@@ -88,7 +88,7 @@ fn steady(value: &mut Value) {
                     "seq" => *value = json!(42),
                     "token" => *value = json!("5d".repeat(32)),
                     "url" => {
-                        *value = json!(format!("http://127.0.0.1:8137/#code={}", "5d".repeat(32)))
+                        *value = json!(format!("http://127.0.0.1:8137/#code={}", "5d".repeat(32)));
                     }
                     "commit_sha" | "base_commit" => *value = json!("3f".repeat(20)),
                     _ => steady(value),
