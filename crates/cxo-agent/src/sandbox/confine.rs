@@ -4,7 +4,9 @@
 //! does not mention (listing directories, running programs) stays as it is.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::beside::beside;
@@ -25,18 +28,11 @@ use super::{Network, Sandbox, SandboxError, Without};
 /// is not taken away: agents talk to their tools that way.
 const WANTED: ABI = ABI::V7;
 
-/// Places that hold nothing of the user's and without which ordinary programs fail.
-const ALWAYS_WRITABLE: [&str; 9] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/ptmx",
-    "/dev/pts",
-    "/dev/shm",
-];
+/// Places that hold nothing of the user's and without which ordinary programs fail. Terminals are not
+/// among them: what is printed on the user's can do there what it likes. One that is made later
+/// cannot be told from those, so none can be made.
+const ALWAYS_WRITABLE: [&str; 7] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/shm"];
 
 /// What the helper is told in its first argument.
 #[derive(Serialize, Deserialize)]
@@ -85,12 +81,11 @@ fn try_confine_and_exec(
         .map_err(|error| bad(&error.to_string()))?;
     let program = PathBuf::from(args.next().ok_or_else(|| bad("the program is missing"))?);
     let reach = Reach { writable: &policy.writable, hidden: &policy.hidden };
-    match confine(&reach, &policy.network) {
-        Ok(status) => accept(&status, policy.without)?,
-        Err(error) => match policy.without {
-            Without::Refuse => return Err(error),
-            Without::RunUnconfined => {}
-        },
+    match (confine(&reach, &policy.network, policy.without), policy.without) {
+        (Ok(status), without) => accept(&status, without)?,
+        // The only error that was allowed for: all others may be anybody's doing.
+        (Err(SandboxError::NotToBeHad { .. }), Without::RunUnconfined) => {}
+        (Err(error), Without::Refuse | Without::RunUnconfined) => return Err(error),
     }
     let source = Command::new(&program).args(args).exec();
     Err(SandboxError::NotRun { program, source })
@@ -127,38 +122,56 @@ pub(super) struct Reach<'a> {
 pub(super) fn confine(
     reach: &Reach<'_>,
     network: &Network,
+    without: Without,
 ) -> Result<RestrictionStatus, SandboxError> {
-    let refused = |error: RulesetError| SandboxError::NotToBeHad { reason: error.to_string() };
     let writes = AccessFs::from_write(WANTED);
     let handled = if reach.hidden.is_empty() { writes } else { writes | AccessFs::ReadFile };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(handled)
         .and_then(|set| set.scope(Scope::Signal))
-        .map_err(refused)?;
+        .map_err(|error| refused(&error))?;
     match network {
         Network::Allowed => {}
         Network::ConnectOnly(_) => {
-            // Half a network policy is none: where it cannot be had in full, that is an error.
+            let level = match without {
+                // Half a network policy is none: where it cannot be had in full, that is an error.
+                Without::Refuse => CompatLevel::HardRequirement,
+                Without::RunUnconfined => CompatLevel::BestEffort,
+            };
             ruleset = ruleset
-                .set_compatibility(CompatLevel::HardRequirement)
+                .set_compatibility(level)
                 .handle_access(AccessNet::from_all(WANTED))
-                .map_err(refused)?
+                .map_err(|error| SandboxError::NotToBeHad { reason: error.to_string() })?
                 .set_compatibility(CompatLevel::BestEffort);
         }
     }
-    let created = allow_reading(ruleset.create().map_err(refused)?, reach.hidden)?;
+    let created = allow_reading(ruleset.create().map_err(|error| refused(&error))?, reach.hidden)?;
     let mut created = allow_writing(created, reach)?;
     match network {
         Network::Allowed => {}
         Network::ConnectOnly(ports) => {
             for port in ports {
                 let rule = NetPort::new(*port, AccessNet::ConnectTcp);
-                created = created.add_rule(rule).map_err(refused)?;
+                created = created.add_rule(rule).map_err(|error| refused(&error))?;
             }
         }
     }
-    created.restrict_self().map_err(refused)
+    created.restrict_self().map_err(|error| refused(&error))
+}
+
+/// Tells a system that has no Landlock, or lets nobody use it, from one that did not take these rules.
+fn refused(error: &RulesetError) -> SandboxError {
+    let reason = error.to_string();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+        if let Some(Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) = system {
+            return SandboxError::NotToBeHad { reason };
+        }
+        cause = error.source();
+    }
+    SandboxError::NotApplied { reason }
 }
 
 fn allow_writing(
@@ -180,7 +193,18 @@ fn allow_writing(
     for path in ALWAYS_WRITABLE.iter().map(Path::new).filter(|path| path.exists()) {
         created = allow(created, path, writes)?;
     }
+    if let Some(terminal) = own_terminal() {
+        created = allow(created, &terminal, writes)?;
+    }
     Ok(created)
+}
+
+/// The terminal that controls this process's session, if it works on one: it may open that again.
+fn own_terminal() -> Option<PathBuf> {
+    let stdin = rustix::stdio::stdin();
+    let name = rustix::termios::ttyname(stdin, Vec::new()).ok()?;
+    let controls = rustix::termios::tcgetsid(stdin).ok()? == rustix::process::getsid(None).ok()?;
+    controls.then(|| PathBuf::from(OsString::from_vec(name.into_bytes())))
 }
 
 /// Rules can only allow: so everything beside what is hidden is.
@@ -196,7 +220,7 @@ fn allow_reading(
         let Ok(target) = open_in_place(&path) else { continue };
         created = created
             .add_rule(PathBeneath::new(target, AccessFs::ReadFile))
-            .map_err(|error| SandboxError::NotToBeHad { reason: error.to_string() })?;
+            .map_err(|error| refused(&error))?;
     }
     Ok(created)
 }

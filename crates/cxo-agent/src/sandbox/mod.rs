@@ -27,7 +27,8 @@ pub enum Sandbox {
     /// Read everything but what is hidden, write only where it is said, signal nobody outside.
     WorkspaceWrite {
         /// The directories and files below which it may write. All of them must exist. The usual
-        /// harmless devices, terminals and shared memory are added; a temporary directory is not.
+        /// harmless devices, the process's own terminal and shared memory are added; other terminals
+        /// and a temporary directory are not.
         writable: Vec<PathBuf>,
         /// Files and directories, as real paths, whose contents it may not read. Their names can
         /// still be listed. What others put directly into a directory above one of them after the
@@ -57,7 +58,8 @@ pub enum Network {
 pub enum Without {
     /// Start nothing.
     Refuse,
-    /// Start it with as much of the protection as there is: the user allowed it.
+    /// Start it with as much of the protection as there is: the user allowed it. Any other reason
+    /// why it cannot be confined still starts nothing.
     RunUnconfined,
 }
 
@@ -82,6 +84,12 @@ pub enum SandboxError {
     #[error("the sandbox is not to be had here: {reason}")]
     NotToBeHad {
         /// What is missing.
+        reason: String,
+    },
+    /// The system has the protection and did not take the rules.
+    #[error("the sandbox could not be set up: {reason}")]
+    NotApplied {
+        /// What the system said.
         reason: String,
     },
     /// The program could not be run after it was confined.

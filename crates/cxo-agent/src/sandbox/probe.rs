@@ -12,7 +12,7 @@ use landlock::{LandlockStatus, RulesetStatus};
 use serde::{Deserialize, Serialize};
 
 use super::confine::Reach;
-use super::{Network, SandboxError, confine};
+use super::{Network, SandboxError, Without, confine};
 
 /// What this system can do, as it was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ fn try_here(inside: &Path, outside: &Path) -> Result<SandboxSupport, SandboxErro
     let none = |reason: String| SandboxSupport::None { reason };
     let (writable, hidden) = ([PathBuf::from(inside)], [outside.join(HIDDEN)]);
     let reach = Reach { writable: &writable, hidden: &hidden };
-    let status = confine::confine(&reach, &Network::Allowed)?;
+    let status = confine::confine(&reach, &Network::Allowed, Without::Refuse)?;
     match status.ruleset {
         RulesetStatus::NotEnforced => return Ok(none(confine::reason(&status))),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {}

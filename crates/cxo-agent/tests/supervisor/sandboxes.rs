@@ -4,7 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 
 use cxo_agent::sandbox::{Network, Sandbox, SandboxSupport, Without, probe};
-use cxo_agent::supervisor::Refusal;
+use cxo_agent::supervisor::{ProcessSpec, Refusal};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 
 use crate::world::World;
 
@@ -82,6 +83,55 @@ for port in sys.argv[1:]:
     world.start(spec);
     assert_eq!(world.exit("net").code, Some(0));
     assert_eq!(world.output("net"), "in\ndenied\n");
+}
+
+/// [G21] [G24] What an agent writes to a terminal is on its own: another's, like the user's, cannot be
+/// opened for writing, and no new one be made. Programs that want one say why they have none.
+#[test]
+fn a_confined_process_prints_on_no_other_terminal() {
+    if abi().is_none() {
+        return;
+    }
+    let world = World::new();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&master).unwrap();
+    let users = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    // Open, so that nothing but the sandbox is in the way.
+    let _users = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let denied = format!(
+        "(echo bad > {users}) 2>/dev/null && exit 2
+         python3 -c 'import os; os.openpty()' 2>inside/said && exit 3
+         grep -q 'Permission denied' inside/said || exit 4; exit 0"
+    );
+    let own = format!(
+        "echo own > $(tty) && echo tty > /dev/tty && echo out || exit 1
+         {denied}"
+    );
+    for (spec, name, expected) in [
+        (world.on_terminal("own", &own), "own", "own\r\ntty\r\nout\r\n"),
+        (world.shell("none", &denied), "none", ""),
+    ] {
+        world.start(ProcessSpec { sandbox: confined(&world, Network::Allowed), ..spec });
+        assert_eq!(world.exit(name).code, Some(0), "{name}: {}", world.output(name));
+        assert_eq!(world.output(name), expected);
+    }
+}
+
+/// [G21] What may run unconfined where there is no sandbox does not where the sandbox is wrong.
+#[test]
+fn only_a_missing_protection_lets_a_process_run_unconfined() {
+    let world = World::new();
+    let mut spec = world.shell("wrong", "echo ran");
+    spec.sandbox = Sandbox::WorkspaceWrite {
+        writable: vec![world.path("nowhere")],
+        hidden: Vec::new(),
+        network: Network::Allowed,
+        without: Without::RunUnconfined,
+    };
+    world.start(spec);
+    assert_eq!(world.exit("wrong").code, Some(126));
+    assert_eq!(world.output("wrong"), "");
+    assert!(fs::read_to_string(world.path("wrong.err")).unwrap().contains("nowhere"));
 }
 
 /// A program that is missing is refused before anything runs, in the sandbox too; a path that is

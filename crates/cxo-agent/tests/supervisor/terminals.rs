@@ -15,7 +15,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
 impl World {
     /// A shell script on a terminal.
-    fn on_terminal(&self, name: &str, script: &str) -> ProcessSpec {
+    pub(crate) fn on_terminal(&self, name: &str, script: &str) -> ProcessSpec {
         let transcript = self.path(&format!("{name}.out"));
         ProcessSpec {
             stdio: Stdio::Terminal { transcript, size: SIZE },
