@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many paths are allowed. Each costs some microseconds at a start and a little memory of the
-/// kernel while the process lives. In a directory with more entries, the rest cannot be read.
+/// How many paths of one directory are allowed. Each costs some microseconds at a start and a little
+/// memory of the kernel while the process lives. In a directory with more entries, the rest cannot
+/// be read.
 const MAX_BESIDE: usize = 20_000;
 
 /// The files and directories that together hold everything but what is hidden. Links are left out:
@@ -19,16 +20,16 @@ pub(super) fn beside(hidden: &[PathBuf]) -> Vec<PathBuf> {
     let is_below = |path: &Path| path.ancestors().any(|above| hidden.contains(above));
     let on_the_way: BTreeSet<&Path> =
         hidden.iter().flat_map(|path| path.ancestors().skip(1)).filter(|p| !is_below(p)).collect();
+    let is_beside = |path: &PathBuf| !hidden.contains(path) && !on_the_way.contains(path.as_path());
     on_the_way
         .iter()
         // A directory that cannot be listed leaves nothing beside that could be named.
         .filter_map(|dir| fs::read_dir(dir).ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
-        .map(|entry| entry.path())
-        .filter(|path| !hidden.contains(path) && !on_the_way.contains(path.as_path()))
-        .take(MAX_BESIDE)
+        .flat_map(|entries| {
+            let entries = entries.filter_map(Result::ok);
+            let real = entries.filter(|e| e.file_type().is_ok_and(|kind| !kind.is_symlink()));
+            real.map(|entry| entry.path()).filter(|path| is_beside(path)).take(MAX_BESIDE)
+        })
         .collect()
 }
 
