@@ -1,12 +1,15 @@
 //! The conformance page: one row per promise, its state, and the tests that prove it.
 //!
 //! People write the id and the rule, and `works` where it is so. The proofs are read from the doc
-//! comments of the tests (`/// [A1.1] …`), and with them whether something works `partly` or
-//! `not yet`, so the page and the tests cannot drift apart.
+//! comments of the tests (`/// [A1.1] …`) and of the rows of the benchmark, and with them whether
+//! something works `partly` or `not yet`, so the page and the tests cannot drift apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::{File, Tree};
+
+/// Where what measures a promise stands.
+const BENCH_ROWS: &str = "benches/src/rows/";
 
 /// Where the page stands.
 pub(crate) const PAGE: &str = "docs/conformance.md";
@@ -104,7 +107,7 @@ pub(crate) fn ids_in(text: &str) -> BTreeSet<String> {
 /// A test and the ids that it says it proves.
 #[derive(Debug)]
 pub(crate) struct Proof {
-    /// `package::function` for Rust, the path for anything else.
+    /// `package::function` for Rust, `./bench ID` for what measures, the path for anything else.
     pub(crate) name: String,
     /// Where.
     pub(crate) path: String,
@@ -138,12 +141,18 @@ fn rust_proofs(file: &File) -> impl Iterator<Item = Proof> {
     let package = file.path.split('/').nth(1).unwrap_or_default();
     // A suite that several back-ends share is called by their tests and has no attribute itself.
     let of_a_suite = ["suite.rs", "conformance.rs"].contains(&file.name());
-    let tests =
-        file.facts().functions.iter().filter(move |function| function.is_test || of_a_suite);
-    tests.filter_map(move |function| {
+    let measures = file.path.starts_with(BENCH_ROWS);
+    let proves = move |is_test: bool| is_test || of_a_suite || measures;
+    let functions = file.facts().functions.iter().filter(move |function| proves(function.is_test));
+    functions.filter_map(move |function| {
         let ids = ids_in(&function.docs);
+        let name = if measures {
+            format!("./bench {}", ids.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+        } else {
+            format!("{package}::{}", function.name)
+        };
         (!ids.is_empty()).then(|| Proof {
-            name: format!("{package}::{}", function.name),
+            name,
             path: file.path.clone(),
             line: function.line,
             ids,

@@ -48,12 +48,17 @@ fn a_shared_suite_and_a_script_prove_and_a_helper_of_tests_does_not() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    write("docs/conformance.md", "| X1 | a | not yet | |\n| X2 | b | partly | |\n");
+    write(
+        "docs/conformance.md",
+        "| X1 | a | not yet | |\n| X2 | b | partly | |\n| X3 | c | works | |\n",
+    );
     write("crates/cxo-a/tests/suite.rs", "/// [X1] a\npub fn each_store_keeps() {}\n");
     write("crates/cxo-a/tests/other.rs", "/// [X2] a\nfn made_for_tests() {}\n");
+    write("benches/src/rows/x.rs", "/// [X3] Fast.\nfn measure() {}\n");
     write("web/a.test.ts", "test('[X1] it shows', run)\n");
     assert_eq!(
         with_proofs(&Tree::load(top.path()).unwrap()).unwrap(),
-        "| X1 | a | partly | `cxo-a::each_store_keeps`, `web/a.test.ts` |\n| X2 | b | not yet |  |\n"
+        "| X1 | a | partly | `cxo-a::each_store_keeps`, `web/a.test.ts` |\n| X2 | b | not yet |  |\n\
+         | X3 | c | works | `./bench X3` |\n"
     );
 }
