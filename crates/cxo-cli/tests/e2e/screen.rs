@@ -189,7 +189,13 @@ fn a_person_looks_at_an_agents_screen_and_the_agent_goes_on() {
     let piped = world.cxo(&["attach", "paints"]);
     assert_eq!((piped.code, &piped.stdout), (0, &last), "{}", piped.stderr);
     terminal.type_keys(&[&attach, "Enter"]);
+    terminal.until("bottom");
     terminal.until("q leave");
+    terminal.tmux(&["resize-window", "-x", "40", "-y", "10"]);
+    terminal.until(&format!("bottom{}…", " ".repeat(33)));
+    terminal.until("q leave");
+    let shown = terminal.shown();
+    assert_eq!((shown.lines().count(), shown.matches("bottom").count()), (10, 1), "{shown}");
     fs::write(&go, "").unwrap();
     terminal.until("has ended");
     terminal.until("left=0");
