@@ -4,6 +4,7 @@
 mod attempt;
 mod calls;
 mod connection;
+mod entering;
 mod entry;
 mod push;
 pub(crate) mod tcp;
@@ -17,14 +18,17 @@ use std::time::Duration;
 use cxo_protocol::address::Way;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving};
 use crate::paths::Paths;
+use entering::{Place, Places};
+use entry::Entered;
 use uds::Peer;
+use wire::Wire;
 
 pub(crate) use attempt::{AttemptSocket, AttemptSockets};
 pub(crate) use push::known_topics;
@@ -35,8 +39,7 @@ pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 /// How long to wait when the system has no descriptor for one more connection.
 pub(crate) const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// Connections of one listener that did not prove themselves yet. One more is closed at once: who
-/// holds a key needs milliseconds for it.
+/// Connections of one listener that did not prove themselves yet. One more closes the oldest.
 const MAX_ENTERING: usize = 256;
 
 /// How who comes in at a listener shows who it is.
@@ -192,14 +195,13 @@ async fn accept(bound: &Bound) -> io::Result<Stream> {
 struct Taken {
     gate: Arc<Gate>,
     leaving: Leaving,
-    entering: Arc<Semaphore>,
+    entering: Places,
     connections: JoinSet<()>,
 }
 
 impl Taken {
     fn new(gate: Arc<Gate>, leaving: Leaving, entering: usize) -> Self {
-        let entering = Arc::new(Semaphore::new(entering));
-        Self { gate, leaving, entering, connections: JoinSet::new() }
+        Self { gate, leaving, entering: Places::new(entering), connections: JoinSet::new() }
     }
 
     fn serve<R, W>(&mut self, (read, write): (R, W), arrival: Arrival)
@@ -207,9 +209,9 @@ impl Taken {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(entering) = self.entering.clone().try_acquire_owned() else { return };
         let (gate, leaving) = (self.gate.clone(), self.leaving.clone());
-        self.connections.spawn(attend((read, write), (arrival, entering), gate, leaving));
+        let place = self.entering.take();
+        self.connections.spawn(attend((read, write), (arrival, place), gate, leaving));
     }
 
     async fn let_go(mut self) {
@@ -219,40 +221,73 @@ impl Taken {
 }
 
 /// Serves frames that come by another protocol, from who shows a token or a code at first. Until then
-/// it has a place among those who enter.
+/// it has a place among those who enter there.
 pub(crate) async fn attend_bearer<R, W>(
-    streams: (R, W),
-    entering: OwnedSemaphorePermit,
-    gate: Arc<Gate>,
-    leaving: Leaving,
-) where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer };
-    attend(streams, (arrival, entering), gate, leaving).await;
-}
-
-async fn attend<R, W>(
     (read, write): (R, W),
-    (arrival, entering): (Arrival, OwnedSemaphorePermit),
+    entering: OwnedSemaphorePermit,
     gate: Arc<Gate>,
     mut leaving: Leaving,
 ) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut wire = wire::Wire::new(read, write, gate.room.clone());
+    let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer };
+    let mut wire = Wire::new(read, write, gate.room.clone());
+    let entered = enter(&mut wire, &arrival, &gate, &mut leaving).await;
+    drop(entering);
+    go_on(wire, entered, &gate, leaving).await;
+}
+
+async fn attend<R, W>(
+    (read, write): (R, W),
+    (arrival, mut place): (Arrival, Place),
+    gate: Arc<Gate>,
+    mut leaving: Leaving,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut wire = Wire::new(read, write, gate.room.clone());
     let entered = tokio::select! {
         biased;
-        entered = entry::enter(&mut wire, &arrival, &gate) => entered,
-        _ = leaving.wait_for(|leaves| *leaves) => None,
+        entered = enter(&mut wire, &arrival, &gate, &mut leaving) => entered,
+        () = place.lost() => None,
     };
-    drop(entering);
+    drop(place);
+    go_on(wire, entered, &gate, leaving).await;
+}
+
+/// Who came in, if anybody does before the daemon leaves.
+async fn enter<R, W>(
+    wire: &mut Wire<R, W>,
+    arrival: &Arrival,
+    gate: &Gate,
+    leaving: &mut Leaving,
+) -> Option<Entered>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    tokio::select! {
+        biased;
+        entered = entry::enter(wire, arrival, gate) => entered,
+        _ = leaving.wait_for(|leaves| *leaves) => None,
+    }
+}
+
+async fn go_on<R, W>(
+    mut wire: Wire<R, W>,
+    entered: Option<Entered>,
+    gate: &Arc<Gate>,
+    leaving: Leaving,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let Some(entered) = entered else { return };
     let _visit = match gate.enter(&entered.principal) {
         Ok(visit) => visit,
         Err(away) => return entered.turn_away(&mut wire, away.problem()).await,
     };
-    connection::serve(wire, entered, &gate, leaving).await;
+    connection::serve(wire, entered, gate, leaving).await;
 }

@@ -1,8 +1,9 @@
 //! Who reaches the daemon's socket, and whose place it takes.
 
 use std::fs::{self, Permissions};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -80,6 +81,24 @@ fn another_user_is_refused_before_a_byte_is_read() {
     assert_eq!(said_to("0"), "heard True\n");
     assert_eq!(said_to("65534"), "heard False\n");
     world.status();
+}
+
+/// Connections that the daemon keeps before they proved themselves.
+const ENTERING: usize = 256;
+
+/// [G25] Who connects and says nothing keeps nobody out: the user comes in at once, however
+/// many of them there are, and they are let go one by one.
+#[test]
+fn silent_clients_do_not_keep_the_user_out() {
+    let world = serving();
+    let connect = || UnixStream::connect(world.socket()).unwrap();
+    let mut silent: Vec<UnixStream> = (0..ENTERING).map(|_| connect()).collect();
+    let mut client = world.client();
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0, "the first of them made room");
+    silent.extend((0..ENTERING).map(|_| connect()));
+    // Who is in does not count among them, and stays.
+    client.call::<method::DaemonStatus>(&Nothing {}).unwrap();
+    world.client().call::<method::DaemonStatus>(&Nothing {}).unwrap();
 }
 
 /// [A1.5] There is one daemon: the second is told which one, and the first goes on.
