@@ -61,7 +61,8 @@ impl Capabilities {
         held.get(&id).filter(is_good).cloned()
     }
 
-    /// Takes a capability back. Connections with it end with their next request.
+    /// Takes a capability back. Connections with it end with their next request, or before
+    /// anything more is pushed to them.
     pub(crate) fn revoke(&self, id: CapabilityId) {
         self.held.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }

@@ -100,7 +100,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             while self.out.len() < WRITE_AFTER_BYTES
                 && let Ok(notice) = self.notices.try_recv()
             {
-                self.push(&notice);
+                self.push(&notice)?;
             }
             if !self.out.is_empty() {
                 self.write(&mut leaving).await?;
@@ -115,7 +115,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                         return self.end(&end);
                     }
                 }
-                Some(notice) = self.notices.recv() => self.push(&notice),
+                Some(notice) = self.notices.recv() => self.push(&notice)?,
                 () = self.entered.right.over() => return Err(Ends),
                 () = until_left(&mut leaving) => return Err(Ends),
             }
@@ -251,11 +251,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         self.say(answer.as_bytes());
     }
 
-    fn push(&mut self, notice: &Waiting) {
+    /// Pushes to who may still hear it. A right that is over ends the connection, like that of who
+    /// asks: nobody would tell it otherwise why nothing comes any more.
+    fn push(&mut self, notice: &Waiting) -> Result<(), Ends> {
+        if !self.gate.still(&self.entered.right) {
+            return Err(Ends);
+        }
         match (notice.envelope, notice.text.strip_prefix(RPC_MARK)) {
             (Envelope::Plain, Some(rest)) => self.say(format!("{{{rest}").as_bytes()),
             (Envelope::JsonRpc | Envelope::Plain, _) => self.say(notice.text.as_bytes()),
         }
+        Ok(())
     }
 
     /// Puts a frame behind what is to be written.

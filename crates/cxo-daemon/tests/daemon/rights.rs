@@ -239,3 +239,28 @@ fn nobody_touches_what_is_somebody_elses() {
     assert_eq!(State::of(&world), before, "an attempt changed something");
     world.client().call::<cxo_protocol::methods::method::StatusGet>(&Nothing {}).unwrap();
 }
+
+/// [A2.5] Nothing is pushed to who may not hear it any more: a connection ends when its token does,
+/// before the next event, and not when its agent asks for something next.
+#[test]
+fn a_token_that_ended_hears_no_more() {
+    let mut world = World::new("");
+    world.start();
+    let mut user = world.client();
+    let mut register = || {
+        let agent = json!({"agent_id": "a", "agent_type": "codex"});
+        let answer = user.call_by_name("agent.register", &agent, None).unwrap();
+        Key::from_hex(answer["token"].as_str().unwrap()).unwrap()
+    };
+    let subscribe = json!({"id": 1, "method": "pubsub.subscribe", "params": {"topics": ["*"]}});
+    let subscribe = subscribe.to_string().into_bytes();
+    let mut old = as_agent(&world, "a", &register());
+    assert_eq!(old.ask(&subscribe)["error"], Value::Null);
+    // The event of this is the first that the old one does not hear.
+    let mut new = as_agent(&world, "a", &register());
+    assert_eq!(old.hear(), None);
+    assert_eq!(new.ask(&subscribe)["error"], Value::Null);
+    let session = json!({"session_id": "u", "cwd": world.repo()});
+    user.call_by_name("session.start", &session, None).unwrap();
+    assert_eq!(new.hear().unwrap()["method"], "pubsub.event");
+}
