@@ -1,5 +1,6 @@
 //! Who calls, over which connection, and on which session its calls act.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cxo_protocol::{Principal, SessionId};
@@ -40,8 +41,9 @@ pub(crate) struct Caller {
     pub(crate) stay: Stay,
     current: Mutex<Option<SessionId>>,
     own: Mutex<Option<SessionId>>,
-    /// Held while a session is made for this connection.
+    /// Held while a session is made for this connection, and while it leaves.
     pub(crate) making: tokio::sync::Mutex<()>,
+    is_gone: AtomicBool,
 }
 
 impl Caller {
@@ -62,6 +64,7 @@ impl Caller {
             current: Mutex::default(),
             own: Mutex::default(),
             making: tokio::sync::Mutex::default(),
+            is_gone: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +81,17 @@ impl Caller {
     /// Remembers the session that was made for this connection and ends with it.
     pub(crate) fn owns(&self, session: SessionId) {
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// The connection has ended: what still goes on for it makes no session any more.
+    pub(crate) async fn leave(&self) {
+        let _one = self.making.lock().await;
+        self.is_gone.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
     }
 
     /// The session that ends with this connection.

@@ -142,18 +142,29 @@ impl Inbox {
 
     /// Puts a caller's message in, or says that too many wait. The last places are the user's.
     pub(crate) fn offer_for(&self, who: &Principal, message: Message) -> Result<(), Problem> {
-        // Counted first: it may be taken out before this goes on.
-        let weight = message.weight();
-        let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
-        let kept_for_user = if is_users(who) { 0 } else { self.capacity / 4 };
-        if before >= self.capacity - kept_for_user && kept_for_user > 0 {
-            self.waiting.fetch_sub(weight, Ordering::Relaxed);
-            return Err(self.refused(&TrySendError::Full(message)));
+        let place = match message.weight() {
+            0 => None,
+            _ => Some(self.reserve_for(who)?),
+        };
+        self.queue.try_send(message).map_err(|error| self.refused(&error))?;
+        if let Some(place) = place {
+            place.fill();
         }
-        self.queue.try_send(message).map_err(|error| {
-            self.waiting.fetch_sub(weight, Ordering::Relaxed);
-            self.refused(&error)
-        })
+        Ok(())
+    }
+
+    /// Keeps a place for a message that a caller has when something is done that cannot be undone, or
+    /// says that too many wait before it is begun.
+    pub(crate) fn reserve_for(&self, who: &Principal) -> Result<Place, Problem> {
+        let kept_for_user = if is_users(who) { 0 } else { self.capacity / 4 };
+        let room = self.capacity - kept_for_user;
+        let more = |waiting| (waiting < room).then_some(waiting + 1);
+        // Counted first: a message may be taken out before its sender goes on.
+        let counted = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        match counted {
+            Ok(_) => Ok(Place { inbox: self.clone(), is_kept: true }),
+            Err(_) => Err(self.full()),
+        }
     }
 
     /// Puts a report in. It must not get lost, so it waits for its place.
@@ -176,14 +187,71 @@ impl Inbox {
 
     fn refused(&self, error: &TrySendError<Message>) -> Problem {
         match error {
-            TrySendError::Full(_) => Problem::new(Code::Busy, "too many requests wait")
-                .because(format!("the queue takes {}", self.capacity))
-                .keeping("nothing was changed")
-                .retry_after(1)
-                .try_next("try again in a second"),
-            TrySendError::Disconnected(_) => Problem::new(Code::NoDaemon, "the daemon is leaving")
-                .keeping("nothing was changed")
-                .try_next("cxo daemon start"),
+            TrySendError::Full(_) => self.full(),
+            TrySendError::Disconnected(_) => {
+                leaving().keeping("nothing was changed").try_next("cxo daemon start")
+            }
+        }
+    }
+
+    fn full(&self) -> Problem {
+        Problem::new(Code::Busy, "too many requests wait")
+            .because(format!("the queue takes {}", self.capacity))
+            .keeping("nothing was changed")
+            .retry_after(1)
+            .try_next("try again in a second")
+    }
+}
+
+/// A place among the requests that wait, of a message that is still to come. It is free again when
+/// this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    inbox: Inbox,
+    is_kept: bool,
+}
+
+impl Place {
+    /// Puts the message in. Reports of executors may have taken the room meanwhile: then it waits
+    /// for its turn, as they do.
+    pub(crate) async fn put(self, message: Message) -> Result<(), Problem> {
+        let done = || leaving().keeping("what was done; the log does not tell of it");
+        match self.inbox.queue.try_send(message) {
+            Ok(()) => {
+                self.fill();
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(done()),
+            Err(TrySendError::Full(message)) => {
+                let sending = tokio::task::spawn_blocking(move || {
+                    let is_sent = self.inbox.queue.send(message).is_ok();
+                    if is_sent {
+                        self.fill();
+                    }
+                    is_sent
+                });
+                if sending.await.unwrap_or(false) { Ok(()) } else { Err(done()) }
+            }
+        }
+    }
+
+    /// The message is in: whoever takes it out counts it off.
+    fn fill(mut self) {
+        self.is_kept = false;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_kept {
+            self.inbox.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
+
+fn leaving() -> Problem {
+    Problem::new(Code::NoDaemon, "the daemon is leaving")
+}
+
+#[cfg(test)]
+mod tests;

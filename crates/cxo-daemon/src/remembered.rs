@@ -112,27 +112,33 @@ impl Remembered {
         this
     }
 
-    /// Carries a request out, or answers what it was answered before.
+    /// Carries a request out, or answers what it was answered before. What is begun goes on to its
+    /// end, whether its caller stays or not: the key is taken until it is known what came of it.
     pub(crate) async fn once(
         self: &Arc<Self>,
         remember: &Remember,
-        carry_out: impl Future<Output = Outcome>,
+        carry_out: impl Future<Output = Outcome> + Send + 'static,
     ) -> Outcome {
-        match self.part_of(remember)? {
-            Part::Known(value) => Ok(value),
-            Part::Follow(mut answered) => match answered.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(lost())),
-                // Who carried it out was cancelled before it was done.
-                Err(_) => Err(lost()),
-            },
+        let mut answered = match self.part_of(remember)? {
+            Part::Known(value) => return Ok(value),
+            Part::Follow(answered) => answered,
             Part::Lead(tell) => {
+                let answered = tell.subscribe();
                 // Forgotten again however this ends, if there is no answer to keep.
                 let forget = Forget { remembered: self.clone(), key: Some(remember.key()) };
-                let outcome = carry_out.await;
-                forget.end(&remember.body_hash, outcome.as_ref().ok());
-                tell.send_replace(Some(outcome.clone()));
-                outcome
+                let body_hash = remember.body_hash.clone();
+                tokio::spawn(async move {
+                    let outcome = carry_out.await;
+                    forget.end(&body_hash, outcome.as_ref().ok());
+                    tell.send_replace(Some(outcome));
+                });
+                answered
             }
+        };
+        match answered.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(lost())),
+            // It broke, or the daemon leaves.
+            Err(_) => Err(lost()),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cxo_protocol::methods::{Method as _, method};
 use cxo_protocol::wire::Key;
 use cxo_protocol::{Principal, Problem, Timestamp};
 
@@ -108,7 +109,9 @@ impl SignIns {
             Some(code) => code.is_used = true,
         }
         let expires_at = now.plus_millis(SIGNED_IN_FOR_MS);
-        let capability = Capability::whole(Principal::Gui, Some(expires_at));
+        let mut capability = Capability::whole(Principal::Gui, Some(expires_at));
+        // Else it could stay for longer than that, by a code of its own making.
+        capability.methods.remove(method::DashboardLink::ROW.name);
         let capability = self.capabilities.issue(capability);
         if state.signed_in.len() == MAX_SIGNED_IN
             && let Some(oldest) = state.signed_in.pop_front()
@@ -159,6 +162,7 @@ mod tests {
     }
 
     /// [A2.5] A code works once and for a minute, and becomes a token that speaks as the user's screen.
+    /// The token makes no further codes.
     #[test]
     fn a_code_works_once_and_soon() {
         let folder = tempfile::tempdir().unwrap();
@@ -166,8 +170,11 @@ mod tests {
         let code = sign_ins.code(NOW).unwrap();
         let (token, _) = sign_ins.redeem(&code.secret, NOW).unwrap();
         let stored = Key::from_hex(&token.secret).unwrap().stored();
-        let (principal, _) = sign_ins.of_token(&stored).unwrap();
+        let (principal, right) = sign_ins.of_token(&stored).unwrap();
         assert_eq!(principal, Principal::Gui);
+        let Right::SignIn(id, _) = right else { panic!("{right:?}") };
+        let may = sign_ins.capabilities.look_up(id).unwrap();
+        assert!(may.methods.contains("run.start") && !may.methods.contains("dashboard.link"));
         assert_eq!(why(sign_ins.redeem(&code.secret, NOW)), "the code was used before");
         let code = sign_ins.code(NOW).unwrap();
         assert_eq!(why(sign_ins.redeem(&code.secret, code.expires_at)), "the code is too old");

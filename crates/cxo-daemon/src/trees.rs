@@ -34,7 +34,8 @@ impl Trees {
     /// A tree. When it is opened, what a process that died had begun there is brought to an end.
     pub(crate) fn open(&self, root: &Path, paths: &Paths) -> Result<Arc<Tree>, Problem> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tree) = open.get(root).filter(|tree| tree.files.root().is_dir()) {
+        // A tree that was removed and made again under its name is another one.
+        if let Some(tree) = open.get(root).filter(|tree| tree.files.is_in_place()) {
             return Ok(tree.clone());
         }
         let files = TreeFiles::open(root, &paths.tree_journal(root))

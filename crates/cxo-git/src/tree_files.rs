@@ -128,6 +128,15 @@ impl TreeFiles {
         &self.path
     }
 
+    /// Whether the directory that was opened is still what stands at its path. As long as it is open,
+    /// no other gets its number.
+    pub fn is_in_place(&self) -> bool {
+        let held = rustix::fs::fstat(&self.root);
+        let there = rustix::fs::stat(&self.path);
+        let number = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        held.map(number).is_ok_and(|held| there.map(number).is_ok_and(|there| there == held))
+    }
+
     /// Whether the tree takes `A` and `a` for one file; so for a tree that does not let it be seen.
     pub fn case(&self) -> Case {
         self.case

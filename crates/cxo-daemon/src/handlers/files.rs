@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cxo_core::Command;
 use cxo_git::{Expected, GitError};
 use cxo_protocol::params::{
     Diff, Done, FilesOf, LogFile, LogFiles, Pin, RecoverList, RecoverRestore, Recovered,
@@ -11,7 +12,7 @@ use cxo_protocol::params::{
 use cxo_protocol::{AttemptId, Code, EffectId, Problem, TaskId};
 use serde_json::Value;
 
-use super::Handlers;
+use super::{Handlers, conclude_at};
 use crate::caller::Call;
 use crate::paths::terminal_file;
 use crate::problems;
@@ -145,6 +146,7 @@ impl Handlers {
         restore: RecoverRestore,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
+        let place = self.place(call)?;
         let this = self.clone();
         let done = blocking(move || {
             let hub = &this.executors.context().hub;
@@ -159,7 +161,7 @@ impl Handlers {
             Ok(Done { message: Some(format!("{} is at {}", restore.branch, commit.short())) })
         })
         .await?;
-        self.keep(done, call).await
+        conclude_at(place, Command::Tick, call, |_| done).await
     }
 }
 

@@ -33,7 +33,7 @@ use crate::effects::Executors;
 use crate::feed::Feed;
 use crate::fresh;
 use crate::http::Served;
-use crate::inbox::{Client, Inbox, Message, Remember};
+use crate::inbox::{Client, Inbox, Message, Place, Remember};
 use crate::keys::Keys;
 use crate::paths::Paths;
 use crate::published::Published;
@@ -95,7 +95,9 @@ impl Handlers {
         } else {
             None
         };
-        let keeps = row.kind == Kind::Write && !matches!(request, Request::AgentRegister(_));
+        // Secrets are told once: they are kept nowhere.
+        let is_secret = matches!(request, Request::AgentRegister(_) | Request::DashboardLink(_));
+        let keeps = row.kind == Kind::Write && !is_secret;
         let remember = key.filter(|_| keeps).map(|key| Remember {
             principal: caller.principal.to_string(),
             method: row.name,
@@ -109,12 +111,7 @@ impl Handlers {
             // What is begun outside of the log is ended, whether its caller stays or not.
             (None, Scope::Tree | Scope::Remote) => detached(work).await,
             (None, Scope::None | Scope::Repository) => work.await,
-            (Some(remember), Scope::Tree | Scope::Remote) => {
-                self.remembered.once(&remember, detached(work)).await
-            }
-            (Some(remember), Scope::None | Scope::Repository) => {
-                self.remembered.once(&remember, work).await
-            }
+            (Some(remember), _scope) => self.remembered.once(&remember, work).await,
         };
         // Also if it was answered before, on another connection.
         if let (Some(session), Ok(_)) = (taken_up, &answer) {
@@ -227,13 +224,14 @@ impl Handlers {
         call: &Call<'_>,
         reply: impl FnOnce(&Repo) -> R + Send + 'static,
     ) -> Result<Value, Problem> {
-        let reply =
-            Box::new(move |repo: &Repo| serde_json::to_value(reply(repo)).unwrap_or_default());
-        let (answer, answered) = oneshot::channel();
-        let client = Box::new(Client { answer, reply, remember: call.remember.clone() });
-        let message = Message::Command { command, client: Some(client) };
-        self.inbox.offer_for(call.principal(), message)?;
-        answered.await.unwrap_or_else(|_| Err(leaving()))
+        let place = self.place(call)?;
+        conclude_at(place, command, call, reply).await
+    }
+
+    /// A place for the command that ends a call: for calls that do something beside deciding, which
+    /// a full queue has to stop before.
+    fn place(&self, call: &Call<'_>) -> Result<Place, Problem> {
+        self.inbox.reserve_for(call.principal())
     }
 
     /// Has a command decided on the way to an answer.
@@ -358,9 +356,10 @@ impl Handlers {
     }
 
     async fn rotate_key(&self, call: &Call<'_>) -> Result<Value, Problem> {
+        let place = self.place(call)?;
         self.keys.rotate()?;
         let done = Done { message: Some("the key was replaced; its connections end".to_owned()) };
-        self.conclude(SharedCommand::NoteKeyRotated.into(), call, |_| done).await
+        conclude_at(place, SharedCommand::NoteKeyRotated.into(), call, |_| done).await
     }
 
     fn dashboard_link(&self) -> Result<DashboardLink, Problem> {
@@ -386,6 +385,20 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         self.conclude(Command::Tick, call, |_| reply).await
     }
+}
+
+/// Has a command decided that ends a call for which a place was kept.
+async fn conclude_at<R: Serialize>(
+    place: Place,
+    command: Command,
+    call: &Call<'_>,
+    reply: impl FnOnce(&Repo) -> R + Send + 'static,
+) -> Result<Value, Problem> {
+    let reply = Box::new(move |repo: &Repo| serde_json::to_value(reply(repo)).unwrap_or_default());
+    let (answer, answered) = oneshot::channel();
+    let client = Box::new(Client { answer, reply, remember: call.remember.clone() });
+    place.put(Message::Command { command, client: Some(client) }).await?;
+    answered.await.unwrap_or_else(|_| Err(leaving()))
 }
 
 fn leaving() -> Problem {

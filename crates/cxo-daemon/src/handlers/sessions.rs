@@ -60,6 +60,7 @@ impl Handlers {
 
     /// Ends what belongs to a connection that is gone.
     pub(crate) async fn farewell(self: &Arc<Self>, caller: &Caller) {
+        caller.leave().await;
         let Some(session) = caller.own_session() else { return };
         let command = SharedCommand::EndSession {
             session,
@@ -107,6 +108,10 @@ impl Handlers {
                     "session.start {\"session_id\": …, \"cwd\": …}, and name it as `session_id`",
                 ));
         }
+        if caller.is_gone() {
+            return Err(Problem::new(Code::NoSession, "the connection has ended")
+                .keeping("nothing was changed"));
+        }
         let session = SessionId::new(&format!("c{}", fresh::letters(12)))
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         let command = Command::Shared(SharedCommand::StartSession {
@@ -142,6 +147,8 @@ impl Handlers {
         if of_connection {
             return Err(no_session());
         }
+        // The user may have ended the session by which an agent was let in.
+        self.is_opened_by_user(&tree, &caller.principal)?;
         Ok(OnTree { session, tree: PathBuf::from(tree) })
     }
 

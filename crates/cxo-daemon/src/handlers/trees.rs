@@ -23,8 +23,8 @@ use cxo_protocol::{
 use serde_json::Value;
 use tokio::sync::OwnedRwLockWriteGuard;
 
-use super::Handlers;
 use super::sessions::OnTree;
+use super::{Handlers, conclude_at};
 use crate::caller::Call;
 use crate::trees::Tree;
 use crate::{fresh, problems};
@@ -62,6 +62,7 @@ impl Handlers {
         let bytes = bytes_of(params.content, params.encoding)?;
         let seen = params.preimage_sha.as_deref().map(sha_of).transpose()?;
         let Inside { session, open, .. } = &self.enter(params.session_id.as_ref(), call).await?;
+        let place = self.place(call)?;
         let (of, open) = (session.clone(), open.clone());
         let (path, sha) = self
             .blocking(move |this| {
@@ -83,7 +84,7 @@ impl Handlers {
         let session = session.clone();
         let command = Command::Shared(SharedCommand::NoteWritten { session, files });
         let answer = FileWritten { success: true, new_sha: sha.to_string() };
-        self.conclude(command, call, move |_| answer).await
+        conclude_at(place, command, call, move |_| answer).await
     }
 
     pub(super) async fn patch_files(
@@ -93,6 +94,7 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         let Inside { session, tree, open, .. } =
             &self.enter(params.session_id.as_ref(), call).await?;
+        let place = self.place(call)?;
         let (of, tree, open) = (session.clone(), tree.clone(), open.clone());
         let edits = self
             .blocking(move |this| {
@@ -114,7 +116,7 @@ impl Handlers {
         let session = session.clone();
         let command = Command::Shared(SharedCommand::NoteWritten { session, files });
         let answer = FilesPatched { success: true, applied_files };
-        self.conclude(command, call, move |_| answer).await
+        conclude_at(place, command, call, move |_| answer).await
     }
 
     pub(super) async fn diff_tree(
@@ -144,6 +146,7 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         let Inside { session, tree, open, .. } =
             &self.enter(params.session_id.as_ref(), call).await?;
+        let place = self.place(call)?;
         let (of, tree, open) = (session.clone(), tree.clone(), open.clone());
         let commit: CommitId = self
             .blocking(move |this| {
@@ -162,7 +165,7 @@ impl Handlers {
         let session = session.clone();
         let noted = SharedCommand::NoteCommitted { session, commit: commit.clone() };
         let answer = TreeCommitted { success: true, commit_sha: commit };
-        self.conclude(Command::Shared(noted), call, move |_| answer).await
+        conclude_at(place, Command::Shared(noted), call, move |_| answer).await
     }
 
     pub(super) async fn push_branch(
@@ -173,6 +176,7 @@ impl Handlers {
         let named = params.session_id.as_ref();
         let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let BranchPush { remote, branch, .. } = params;
+        let place = self.place(call)?;
         let (to, what) = (remote.clone(), branch.clone());
         self.blocking(move |this| {
             let pushed = this.session_tree(&tree)?.push(&to, &what);
@@ -180,7 +184,7 @@ impl Handlers {
         })
         .await?;
         let noted = SharedCommand::NotePushed { session, remote, branch };
-        self.conclude(Command::Shared(noted), call, |_| Success::DONE).await
+        conclude_at(place, Command::Shared(noted), call, |_| Success::DONE).await
     }
 
     /// Goes through the gate of a session's tree: until what is returned is dropped, nobody else
@@ -189,6 +193,8 @@ impl Handlers {
         let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let open = self.trees.open(&tree, &self.paths)?;
         let gate = open.gate.clone().write_owned().await;
+        // Others wrote meanwhile, and sessions may have ended.
+        self.opened_session(Some(&session), call.caller)?;
         Ok(Inside { session, tree, open, _gate: gate })
     }
 

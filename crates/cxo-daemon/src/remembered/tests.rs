@@ -2,10 +2,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cxo_core::{Command, Repo};
 use cxo_protocol::methods::METHODS;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::*;
+use crate::inbox::{Client, Inbox, Message};
 
 fn of(principal: &str, idem_key: &str, body: &str) -> Remember {
     Remember {
@@ -29,7 +32,7 @@ fn a_hundred_at_once_are_one() {
         for _ in 0..100 {
             let (remembered, effects) = (remembered.clone(), effects.clone());
             asked.spawn(async move {
-                let carry_out = async {
+                let carry_out = async move {
                     tokio::task::yield_now().await;
                     Ok(json!(effects.fetch_add(1, Ordering::SeqCst)))
                 };
@@ -57,17 +60,50 @@ fn a_key_is_its_callers_and_stands_for_one_body() {
     assert_eq!(once(of("user", "k", "b"), 5), Ok(json!(1)));
 }
 
-/// [A6.2] What failed is carried out again, and so is what was given up in the middle.
+/// [A6.2] What failed is carried out again.
 #[test]
 fn failures_are_not_kept() {
     let remembered = Arc::new(Remembered::default());
     let remember = of("user", "k", "b");
     let failed = run(remembered.once(&remember, async { Err(lost()) }));
     assert_eq!(failed.unwrap_err().code, Code::Busy);
-    run(async {
-        assert_eq!(polled(remembered.once(&remember, std::future::pending())).await, None);
-    });
     assert_eq!(run(remembered.once(&remember, async { Ok(json!(7)) })), Ok(json!(7)));
+}
+
+/// [A6.2] A caller that goes between its command and the commit, and asks again under its key, gets
+/// the answer to the first: there is one command.
+#[test]
+fn a_request_outlives_its_caller() {
+    let remembered = Arc::new(Remembered::default());
+    let remember = of("user", "k", "b");
+    let (inbox, messages) = Inbox::new(8);
+    let (offered, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let ask = || {
+        let (inbox, kept, offered) = (inbox.clone(), remember.clone(), offered.clone());
+        let (remembered, remember) = (remembered.clone(), remember.clone());
+        let carry_out = async move {
+            let (answer, answered) = oneshot::channel();
+            let reply = Box::new(|_: &Repo| Value::Null);
+            let client = Some(Box::new(Client { answer, reply, remember: Some(kept) }));
+            inbox.offer(Message::Command { command: Command::Tick, client })?;
+            offered.send(()).unwrap();
+            answered.await.unwrap_or_else(|_| Err(lost()))
+        };
+        async move { remembered.once(&remember, carry_out).await }
+    };
+    run(async {
+        assert_eq!(polled(Box::pin(ask())).await, None);
+        hear.recv().await.unwrap();
+        let mut again = Box::pin(ask());
+        assert_eq!(polled(&mut again).await, None);
+        let Some(Message::Command { client: Some(client), .. }) = messages.try_recv() else {
+            panic!("the command is on its way")
+        };
+        client.answer.send(Ok(json!({"run": "r1"}))).unwrap();
+        assert_eq!(again.await, Ok(json!({"run": "r1"})));
+        assert_eq!(ask().await, Ok(json!({"run": "r1"})));
+    });
+    assert!(messages.try_recv().is_none(), "it was sent a second time");
 }
 
 /// [A6.2] The next daemon answers what this one answered; what is over is over.
@@ -85,10 +121,9 @@ fn a_restart_remembers() {
     assert_eq!(anew, Ok(json!("anew")));
 }
 
-/// Polls a future once and lets it go.
-async fn polled<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+/// Polls a future once.
+async fn polled<T>(mut work: impl Future<Output = T> + Unpin) -> Option<T> {
+    std::future::poll_fn(|context| match std::pin::Pin::new(&mut work).poll(context) {
         std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
         std::task::Poll::Pending => std::task::Poll::Ready(None),
     })

@@ -177,22 +177,6 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     assert_eq!(world.status().pid, world.status().pid, "it serves");
 }
 
-/// [G18] [G25] Callers who are not known have places of their own: when they are full, further ones
-/// are closed, and the socket serves.
-#[test]
-fn strangers_take_no_place_from_those_who_are_known() {
-    let (world, web) = serving();
-    let strangers: Vec<TcpStream> = (0..256).map(|_| web.connect()).collect();
-    let mut further = web.connect();
-    // It may be closed before anything could be written.
-    let _ = further.write_all(b"GET /healthz HTTP/1.1\r\n");
-    let mut said = Vec::new();
-    let _ = further.read_to_end(&mut said);
-    assert_eq!(said, b"", "one more is closed");
-    world.status();
-    drop(strangers);
-}
-
 /// The stream of events of a reader.
 struct Stream(BufReader<TcpStream>);
 
@@ -380,6 +364,19 @@ fn a_code_signs_a_browser_in_once() {
     }
     assert!(!world.log().contains(&code) && !world.log().contains(&token));
     assert!(world.log().contains("a sign-in code came a second time"));
+}
+
+/// [A2.5] [G23] Only the socket's user makes links: a browser that was signed in by one does not stay by
+/// making another. A link is told once, and no key brings it back.
+#[test]
+fn a_link_is_made_by_the_key_only_and_told_once() {
+    let (world, web) = serving();
+    let (_socket, token) = signed_in(&world, web);
+    let denied = web.rpc(&token, r#"{"id":1,"method":"dashboard.link"}"#);
+    assert_eq!(denied.status, 403, "{denied:?}");
+    let mut user = world.client();
+    let mut link = || user.call_by_name("dashboard.link", &json!({}), Some("k")).unwrap();
+    assert_ne!(link()["url"], link()["url"]);
 }
 
 /// [A1.7] [A4.1] A WebSocket carries what a Unix socket does: requests in both envelopes, their

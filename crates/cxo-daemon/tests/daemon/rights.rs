@@ -264,3 +264,36 @@ fn a_token_that_ended_hears_no_more() {
     user.call_by_name("session.start", &session, None).unwrap();
     assert_eq!(new.hear().unwrap()["method"], "pubsub.event");
 }
+
+/// [A2.5] [A3.1] An agent works where the user has a session open, and no longer than that: what it
+/// asks for in its own session afterwards is denied.
+#[test]
+fn an_agent_stays_no_longer_than_the_user() {
+    let mut world = World::new("");
+    world.start();
+    let mut user = world.client();
+    let mut ask = |method: &str, params: Value| user.call_by_name(method, &params, None).unwrap();
+    let at_repo = |session: &str| json!({"session_id": session, "cwd": world.repo()});
+    ask("session.start", at_repo("u"));
+    let known = ask("agent.register", json!({"agent_id": "a", "agent_type": "codex"}));
+    let token = Key::from_hex(known["token"].as_str().unwrap()).unwrap();
+    let mut agent = as_agent(&world, "a", &token);
+    let mut try_to = |method: &str, params: Value| {
+        let request = json!({"id": 1, "method": method, "params": params});
+        agent.ask(request.to_string().as_bytes())["error"]["code"].as_i64()
+    };
+    let write = |path: &str| json!({"path": path, "content": "x\n"});
+    assert_eq!(try_to("session.start", at_repo("sa")), None);
+    assert_eq!(try_to("fs.write", write("one.txt")), None);
+    ask("session.end", json!({"session_id": "u"}));
+    for (method, params) in [
+        ("fs.write", write("two.txt")),
+        ("fs.read", json!({"path": "one.txt"})),
+        ("vcs.commit", json!({"message": "All"})),
+    ] {
+        assert_eq!(try_to(method, params), Some(403), "{method}");
+    }
+    assert!(!world.repo().join("two.txt").exists());
+    ask("session.start", at_repo("u"));
+    assert_eq!(try_to("fs.write", write("two.txt")), None);
+}

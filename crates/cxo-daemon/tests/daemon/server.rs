@@ -1,6 +1,7 @@
 //! Sessions, locks and files through the server: who may write what, and what a restart keeps.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 
@@ -258,6 +259,77 @@ fn a_tree_is_patched_compared_committed_and_pushed() {
         let told = problem(client.call_by_name("vcs.push", &params, None));
         assert!(matches!(told.code, Code::BadRemote | Code::BadRequest), "{remote}: {told:?}");
     }
+}
+
+/// [A3.1] A work tree that is removed and added again at its path is another one: what is written next
+/// is in the new one, also by a session that was opened before. What a daemon kept of a tree besides
+/// its journal keeps no later one from it.
+#[test]
+fn a_tree_that_was_made_anew_is_written_to() {
+    let mut world = World::new("");
+    world.start();
+    let tree = world.at("tree").to_str().unwrap().to_owned();
+    let repo = world.repo();
+    let added = || git(&repo, &["worktree", "add", "-q", "--detach", &tree]);
+    added();
+    let mut client = world.client();
+    client.call_by_name("session.start", &json!({"session_id": "s", "cwd": tree}), None).unwrap();
+    client.call::<method::FsWrite>(&write("one.txt", "x\n")).unwrap();
+    git(&repo, &["worktree", "remove", "--force", &tree]);
+    added();
+    client.call::<method::FsWrite>(&write("two.txt", "x\n")).unwrap();
+    let there = ["one.txt", "two.txt"].map(|name| Path::new(&tree).join(name).exists());
+    assert_eq!(there, [false, true]);
+    client.call_by_name("vcs.diff", &json!({}), None).unwrap();
+    world.kill();
+    world.start();
+    let mut client = world.client();
+    client.call_by_name("session.start", &json!({"session_id": "s", "cwd": tree}), None).unwrap();
+    assert_eq!(read(&mut client, "two.txt").0, "x\n");
+}
+
+/// [G25] [G30] What acts on a tree or on the key has its place in the queue before it acts: who finds
+/// the queue full is told so, and nothing was done.
+#[test]
+fn a_full_queue_is_said_before_anything_is_done() {
+    let mut world = World::new("");
+    assert_eq!(world.start_with(&[("CXO_SERVER_QUEUE_CAPACITY", "1")]), "ready");
+    let repo = world.repo();
+    // A server that takes a push and says nothing.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/r.git", server.local_addr().unwrap());
+    git(&repo, &["remote", "add", "origin", &url]);
+    let mut pusher = opened(&world, "pusher");
+    let mut client = opened(&world, "s");
+    let head = git(&repo, &["rev-parse", "HEAD"]);
+    let key = fs::read(world.address().key_file).unwrap();
+    let patch = "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n\
+                 @@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n";
+    std::thread::scope(|scope| {
+        // It has the only place for as long as it takes.
+        let pushing = scope.spawn(|| {
+            let main = json!({"remote": "origin", "branch": "main"});
+            problem(pusher.call_by_name("vcs.push", &main, None))
+        });
+        let push = server.accept().unwrap();
+        for (method, params) in [
+            ("fs.write", json!({"path": "new.txt", "content": "x\n"})),
+            ("fs.patch", json!({"unified_diff": patch, "base_commit": head.trim()})),
+            ("vcs.commit", json!({"message": "All"})),
+            ("vcs.push", json!({"remote": "origin", "branch": "main"})),
+            ("key.rotate", json!({})),
+        ] {
+            let told = problem(client.call_by_name(method, &params, None));
+            assert_eq!(told.code, Code::Busy, "{method}: {told:?}");
+        }
+        drop((push, server));
+        assert_ne!(pushing.join().unwrap().code, Code::Busy);
+    });
+    assert!(!repo.join("new.txt").exists());
+    assert_eq!(git(&repo, &["status", "--porcelain"]), "");
+    assert_eq!(git(&repo, &["rev-parse", "HEAD"]), head);
+    assert_eq!(fs::read(world.address().key_file).unwrap(), key);
+    client.call::<method::FsWrite>(&write("new.txt", "x\n")).unwrap();
 }
 
 /// [A4.2] [A6.1] What was acknowledged is there after a kill: sessions, locks with their fences, agents

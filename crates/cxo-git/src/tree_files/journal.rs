@@ -83,6 +83,10 @@ impl TreeFiles {
         let listed = fs::read_dir(&self.journal);
         let listed = listed.map_err(FileError::io("list", self.journal.display()))?;
         for found in listed.flatten() {
+            // What is kept of the tree besides lies in folders.
+            if !found.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
             let file = found.path();
             let text = fs::read(&file).map_err(FileError::io("read", file.display()))?;
             // One that was cut off was never synced, so nothing of it was begun.
