@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use cxo_protocol::view::{RunView, TaskWord};
-use cxo_protocol::{RunId, Timestamp};
+use cxo_protocol::{AttemptId, RunId, TaskId, Timestamp};
 
 use crate::config::LogsConfig;
-use crate::effects::Executors;
+use crate::effects::{self, Executors};
 use crate::fresh;
 use crate::published::Published;
 
@@ -75,6 +75,7 @@ impl Household {
         });
         let mut gone = vec![paths.planner_workspace(&run.id)];
         gone.extend(done.map(|task| paths.task_workspace(&run.id, &task.id)));
+        gone.extend(run.tasks.iter().flat_map(|task| self.resolvers_of(&run.id, &task.id)));
         for workspace in gone.iter().filter(|path| path.exists()) {
             if let Err(error) = hub.remove_workspace(workspace) {
                 tracing::warn!(workspace = %workspace.display(), %error, "a workspace stays");
@@ -88,6 +89,27 @@ impl Household {
         }
         // Only an empty directory goes.
         let _ = std::fs::remove_dir(&of_run);
+    }
+
+    /// The workspaces of a task's resolvers that hold nothing but what is pinned. None is gone on
+    /// with: whatever became of the task, a later conflict is a new resolver's.
+    fn resolvers_of(&self, run: &RunId, task: &TaskId) -> Vec<PathBuf> {
+        if self.executors.is_active(run, task) {
+            return Vec::new();
+        }
+        let context = self.executors.context();
+        let of_task = format!("{run}.{task}.");
+        let is_pinned = |attempt: &AttemptId| {
+            matches!(context.hub.read_ref(&effects::pin_of(attempt)), Ok(Some(_)))
+                && !context.paths.left_out(run, attempt).exists()
+        };
+        entries(&context.paths.workspaces.join(run.as_str()))
+            .into_iter()
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                name.starts_with(&of_task) && AttemptId::new(name).is_ok_and(|it| is_pinned(&it))
+            })
+            .collect()
     }
 
     /// Whether something in a task's workspace was not taken into a snapshot.

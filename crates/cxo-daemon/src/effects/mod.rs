@@ -31,6 +31,7 @@ use crate::fail_point;
 use crate::supervised::{Heard, NextStart};
 pub(crate) use cached::Cached;
 pub(crate) use context::{Context, Frozen, Reports, own_env};
+pub(crate) use snapshot::pin_of;
 
 /// The effects that are going on.
 #[derive(Debug)]

@@ -44,17 +44,13 @@ pub(super) fn resolve(
         }
     };
     let taken = snapshot::take(execution, &take)?;
-    let is_whole = taken.left_out.is_empty();
     let end = match concluded.end {
         agent::End::Failed(failure) => Err(Unresolved::Agent(failure)),
         agent::End::Completed { .. } => {
             judge(execution, attempt, conflict, taken)?.map_err(|why| Unresolved::Rejected { why })
         }
     };
-    // What is in no snapshot is only there.
-    if is_whole && let Err(error) = context.hub.remove_workspace(&workspace) {
-        tracing::warn!(%error, "a resolver's workspace was left");
-    }
+    // The workspace stays: until this is stored, a daemon after this one reads it again.
     Ok(Outcome::Resolved { end, usage: concluded.usage })
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Take<'a> {
 }
 
 /// The ref that pins an attempt's work.
-pub(super) fn pin_of(attempt: &AttemptId) -> String {
+pub(crate) fn pin_of(attempt: &AttemptId) -> String {
     format!("refs/cxo/attempts/{attempt}")
 }
 

@@ -6,7 +6,9 @@ use cxo_daemon::fail_point;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::StatusQuery;
 use cxo_protocol::view::{RunWord, TaskWord};
+use cxo_protocol::{Event, Role};
 
+use crate::tasks::{until_deleted, workspaces};
 use crate::world::{World, task};
 
 const CONFIG: &str = "[run]\njobs = 2\nchecks = [\"grep -q one README.md\"]\n";
@@ -44,6 +46,49 @@ fn dies_at(point: &str) {
     witness.sort();
     assert_eq!(witness, ["a", "b"], "each agent works once");
     assert_eq!(world.result(&run, "b.txt"), "b");
+    world.check(&seen);
+}
+
+/// [G1] [G3] A daemon that dies before it could say what a resolver made finds its workspace again:
+/// the resolver worked once, and its resolution lands.
+#[test]
+fn a_resolution_that_was_not_said_is_taken_by_the_next() {
+    let mut world = World::new("[run]\nchecks = [\"test -e README.md\"]\n");
+    world.fifo("began");
+    world.fifo("go");
+    for name in ["a", "b"] {
+        world.script(
+            name,
+            &format!(
+                "if [ \"$CXO_ROLE\" = resolver ]; then\n  echo in > \"$WORLD/began\"\n  \
+                   read -r line < \"$WORLD/go\"\n  printf 'a\\nb\\n' > README.md\n\
+                 else\n  echo {name} > README.md\nfi\n"
+            ),
+        );
+    }
+    world.start();
+    let run = world.run(vec![task("a", &[]), task("b", &[])]);
+    world.hear("began");
+    // Nothing else goes on: what the next one reports first is the resolver's.
+    world.kill();
+    assert_eq!(world.start_with(&[("CXO_FAIL_AT", "report.before")]), "ready");
+    world.tell("go");
+    assert_eq!(world.until_gone().signal(), Some(9));
+    world.start();
+    let seen = world.until_ended(&run);
+    assert_eq!(seen.state, RunWord::Done, "{seen:?}");
+    assert_eq!(world.result(&run, "README.md"), "a\nb");
+    let lines = world.until(&run, |event| matches!(event, Event::RunEnded { .. }));
+    let resolvers: Vec<_> = lines
+        .iter()
+        .filter_map(|line| {
+            let Event::AttemptStarted { role, attempt, .. } = &line.event else { return None };
+            (*role == Role::Resolver).then_some(attempt.as_str())
+        })
+        .collect();
+    let [resolver] = resolvers[..] else { panic!("{resolvers:?}: it is not asked again") };
+    // What it worked in goes when the run is over.
+    until_deleted(&workspaces(&world).join(run.as_str()), resolver);
     world.check(&seen);
 }
 

@@ -13,7 +13,7 @@ use rustix::fs::inotify;
 use crate::world::{World, git, of, task};
 
 /// Waits until a name below a directory is gone.
-fn until_deleted(dir: &Path, name: &str) {
+pub(crate) fn until_deleted(dir: &Path, name: &str) {
     let inotify = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
     let flags = inotify::WatchFlags::DELETE | inotify::WatchFlags::MOVED_FROM;
     // A directory that is gone has nothing in it.
@@ -27,7 +27,7 @@ fn until_deleted(dir: &Path, name: &str) {
     }
 }
 
-fn workspaces(world: &World) -> std::path::PathBuf {
+pub(crate) fn workspaces(world: &World) -> std::path::PathBuf {
     let id = std::fs::read_to_string(world.state().join("id")).unwrap();
     world.at("state/codex-orch").join(id.trim())
 }
