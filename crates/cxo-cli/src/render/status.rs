@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use cxo_protocol::Timestamp;
-use cxo_protocol::view::{RunView, TaskView};
+use cxo_protocol::view::{RunView, TaskView, TaskWord};
 
 use super::{Look, Tint};
 use crate::text::{at, cell, clock, columns, fit, plain, tokens};
@@ -98,7 +98,8 @@ pub(crate) fn tasks(run: &RunView, look: &Look, now: Timestamp) -> String {
             look.paint(super::tint_of(task.state), &state),
             format!("{front}{}", fit(&now_of(run, task, look, now), free)).trim_end()
         );
-        if task.state.is_terminal() && !task.runs_later.is_empty() {
+        // What did not land runs nowhere.
+        if task.state == TaskWord::Merged && !task.runs_later.is_empty() {
             let _ = writeln!(text, "      runs later: {}", plain(&task.runs_later.to_string()));
         }
     }
@@ -111,7 +112,7 @@ pub(crate) fn tasks(run: &RunView, look: &Look, now: Timestamp) -> String {
 /// What there is to say of a task in its state.
 pub(crate) fn now_of(run: &RunView, task: &TaskView, look: &Look, now: Timestamp) -> String {
     let mut parts = Vec::new();
-    if task.state == cxo_protocol::view::TaskWord::Working {
+    if task.state == TaskWord::Working {
         parts.push(clock(now.millis_since(task.since)));
     }
     if let Some(until) = task.until {

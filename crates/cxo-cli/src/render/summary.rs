@@ -120,7 +120,7 @@ fn of_task(run: &RunView, task: &TaskView, look: &Look, text: &mut String) {
     for file in &task.kept {
         field(text, look, "conflict", &kept(file));
     }
-    if !task.runs_later.is_empty() {
+    if task.state == TaskWord::Merged && !task.runs_later.is_empty() {
         field(text, look, "later", &plain(&task.runs_later.to_string()));
     }
     if task.state == TaskWord::Failed {

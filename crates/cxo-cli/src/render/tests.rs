@@ -6,8 +6,8 @@ use cxo_protocol::report::{ConfigEntry, ConfigReport, DoctorItem, DoctorReport, 
 use cxo_protocol::view::{Awaits, RunWord, TaskWord};
 use cxo_protocol::wire::Activity;
 use cxo_protocol::{
-    AgentFailure, AttemptId, Code, Event, Feedback, LandingId, Line, Problem, RunEnd, TaskFailure,
-    Topic, Unchanged, Verdict,
+    AgentFailure, AttemptId, Code, Event, Feedback, LandingId, LaterFile, Line, Problem, RunBy,
+    RunEnd, RunsLater, TaskFailure, Topic, Unchanged, Verdict,
 };
 
 use super::examples::*;
@@ -119,6 +119,26 @@ fn the_end_says_what_became_of_all_and_what_to_type_next() {
     red.failure = Some("the base does not pass: cargo test".to_owned());
     red.failing_lines = vec!["src/lib.rs:3: error".to_owned(); 20];
     insta::assert_snapshot!(summary::summary(&red, &look(Colour::Off), after(600)));
+}
+
+/// [G22] What was refused, or failed, is nowhere where something could execute it.
+#[test]
+fn only_what_landed_runs_later() {
+    let look = look(Colour::Off);
+    let says = |state| {
+        let mut run = done_unchecked();
+        run.tasks.truncate(1);
+        let file = LaterFile { path: ".envrc".to_owned(), by: RunBy::Shell };
+        run.tasks[0].runs_later = RunsLater { files: vec![file], more: Vec::new() };
+        run.tasks[0].state = state;
+        let (status, end) =
+            (status::one(&run, &look, after(170)), summary::summary(&run, &look, after(170)));
+        [status.contains("runs later: .envrc (shell)"), end.contains(".envrc (shell)")]
+    };
+    assert_eq!(says(TaskWord::Merged), [true, true]);
+    for state in [TaskWord::Failed, TaskWord::Cancelled, TaskWord::Blocked] {
+        assert_eq!(says(state), [false, false], "{state:?}");
+    }
 }
 
 #[test]
