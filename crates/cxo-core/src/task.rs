@@ -1,5 +1,6 @@
 //! A task: its state with the data that only this state has, and its one transition function.
 
+mod approved;
 mod stage;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::claim::{Claim, ClaimedThread};
 use crate::landing::{Landing, Step};
 use crate::question::Question;
 
+pub use approved::Approved;
 pub use stage::Stage;
 
 /// Where a task is.
@@ -148,8 +150,8 @@ pub struct Task {
     pub kept: Vec<Kept>,
     /// What the newest landing brings that something executes later.
     pub runs_later: RunsLater,
-    /// The work that a person let land although something executes its files later.
-    pub approved: Option<CommitId>,
+    /// What a person let land although something executes it later.
+    pub approved: Option<Approved>,
 }
 
 impl Task {
@@ -336,10 +338,10 @@ impl Task {
         }
     }
 
-    /// Whether a work may land with what something executes later: only if a person said yes to
-    /// exactly this work.
+    /// Whether a work may land with what something executes later: only with a person's yes to it.
     pub(crate) fn lets_land(&self, work: &Work, runs_later: &RunsLater) -> bool {
-        runs_later.is_empty() || self.approved.as_ref() == Some(&work.commit)
+        runs_later.is_empty()
+            || self.approved.as_ref().is_some_and(|yes| yes.is_to(work, runs_later))
     }
 
     fn landing_at(&self, step: Step) -> Option<TaskState> {
@@ -433,9 +435,9 @@ impl Task {
 
     fn note_answer(&mut self, answer: Answer) {
         if let TaskState::NeedsYou(question) = &self.state
-            && let (Topic::RunsLater { work, .. }, Answer::Yes) = (&question.topic, answer)
+            && let (Topic::RunsLater { work, files }, Answer::Yes) = (&question.topic, answer)
         {
-            self.approved = Some(work.commit.clone());
+            self.approved = Some(Approved { work: work.commit.clone(), files: files.clone() });
         }
         self.count_anew();
     }

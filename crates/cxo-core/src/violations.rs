@@ -219,9 +219,11 @@ impl Run {
                 && receipts.iter().zip(&checks).all(|(r, c)| r.passed() && r.command == c.line());
             expect(green, "the target moves only to a tree that passed every check", place());
             let task = self.at(index);
-            let agreed =
-                task.runs_later.is_empty() || task.approved.as_ref() == Some(&landing.work.commit);
-            expect(agreed, "what runs later lands only by a yes to exactly that work", place());
+            let agreed = task.runs_later.is_empty()
+                || task.approved.as_ref().is_some_and(|yes| {
+                    yes.work == landing.work.commit && yes.files.covers(&task.runs_later)
+                });
+            expect(agreed, "what runs later lands only by a yes to all of that work", place());
         }
     }
 

@@ -58,7 +58,7 @@ pub use object::{CommitId, TreeId};
 pub use options::{PlanApproval, RedBase, RunOptions, TimeLimits, WorkspaceKind};
 pub use plan::{AddedEdge, Plan, PlanTask};
 pub use problem::{Code, Exit, Problem};
-pub use runs_later::{LaterFile, RunBy, RunsLater};
+pub use runs_later::{LaterFile, LaterMore, RunBy, RunsLater};
 pub use shared::{Principal, SharedEvent};
 pub use time::Timestamp;
 pub use tree_path::{Case, InvalidPath, PathKey, TreePath};

@@ -5,17 +5,29 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The most files that are named; a work that changes more of them is told by their number.
-pub const MAX_NAMED: usize = 100;
+/// The most files that are named of one pattern; more of them are told by their number. So many
+/// files of one kind are no place to hide one of another kind behind.
+pub const MAX_NAMED: usize = 10;
 
 /// The files of a work that something executes later. Empty for most works.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunsLater {
-    /// The first [`MAX_NAMED`] of them, in the order of their names.
+    /// Of each pattern the first [`MAX_NAMED`], in the order of their names.
     pub files: Vec<LaterFile>,
-    /// How many there are beyond those.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub more: u64,
+    /// How many there are beyond those, pattern by pattern.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<LaterMore>,
+}
+
+/// Files of one pattern that are not named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LaterMore {
+    /// What they are known by: `.agents/`.
+    pub pattern: String,
+    /// What executes them.
+    pub by: RunBy,
+    /// How many they are.
+    pub count: u64,
 }
 
 /// A file that something executes later.
@@ -28,7 +40,9 @@ pub struct LaterFile {
 }
 
 /// What executes a file later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RunBy {
     /// A service that builds and tests what is pushed.
@@ -68,27 +82,32 @@ impl RunBy {
 impl RunsLater {
     /// Whether there is no such file.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.more == 0
+        self.files.is_empty() && self.more.is_empty()
+    }
+
+    /// Whether who was shown these was shown all of `other`, too. Files that are not named are as
+    /// good as shown if they are no more of their pattern.
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_told = |more: &LaterMore| {
+            let same = |own: &&LaterMore| own.pattern == more.pattern && own.by == more.by;
+            self.more.iter().find(same).is_some_and(|own| more.count <= own.count)
+        };
+        other.files.iter().all(|file| self.files.contains(file)) && other.more.iter().all(is_told)
     }
 }
 
-/// `.envrc (shell), .github/workflows/ci.yml (CI) and 3 more`.
+/// `.envrc (shell), .agents/a.md (agents), 3 more of .agents/ (agents)`.
 impl fmt::Display for RunsLater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, file) in self.files.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
-            }
-            write!(f, "{} ({})", file.path, file.by.label())?;
+        let mut between = "";
+        for file in &self.files {
+            write!(f, "{between}{} ({})", file.path, file.by.label())?;
+            between = ", ";
         }
-        if self.more > 0 {
-            write!(f, " and {} more", self.more)?;
+        for more in &self.more {
+            write!(f, "{between}{} more of {} ({})", more.count, more.pattern, more.by.label())?;
+            between = ", ";
         }
         Ok(())
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }

@@ -340,6 +340,16 @@ export interface LaterFile {
   path: string;
 }
 
+/** Files of one pattern that are not named. */
+export interface LaterMore {
+  /** What executes them. */
+  by: RunBy;
+  /** How many they are. */
+  count: number;
+  /** What they are known by: `.agents/`. */
+  pattern: string;
+}
+
 /** See `lock.acquire`. */
 export interface LockAcquire {
   /** Take it away from who holds it. Only the user may. */
@@ -799,10 +809,10 @@ export type RunWord =
 
 /** The files of a work that something executes later. Empty for most works. */
 export interface RunsLater {
-  /** The first `MAX_NAMED` of them, in the order of their names. */
+  /** Of each pattern the first `MAX_NAMED`, in the order of their names. */
   files: LaterFile[];
-  /** How many there are beyond those. */
-  more?: number;
+  /** How many there are beyond those, pattern by pattern. */
+  more?: LaterMore[];
 }
 
 /** How the server is. */

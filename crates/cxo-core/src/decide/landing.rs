@@ -94,7 +94,8 @@ impl At<'_> {
         events
     }
 
-    /// What runs where no sandbox of ours is lands only with a person's yes to exactly this work.
+    /// What runs where no sandbox of ours is lands only with a person's yes to exactly this work,
+    /// who was shown all of it.
     /// It is asked for when the checks have passed: what is not good enough is no question. Until
     /// it is answered other works land.
     fn hold(&self, runs_later: &RunsLater, events: &mut Vec<Event>) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use cxo_protocol::event::Topic;
 use cxo_protocol::{
     AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, ChangeStat, CheckCommand, CommitId,
-    ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, Plan, PlanApproval,
-    PlanTask, Published, QuestionId, Receipt, RedBase, Role, RunBy, RunEnd, RunFailure, RunId,
-    RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId, Unchanged, Usage,
-    Verdict, Work, WorkspaceKind,
+    ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, LaterMore, Plan,
+    PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, Role, RunBy, RunEnd,
+    RunFailure, RunId, RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId,
+    Unchanged, Usage, Verdict, Work, WorkspaceKind,
 };
 
 use crate::chance::Chance;
@@ -193,7 +193,11 @@ fn runs_later(c: &mut Chance) -> RunsLater {
         path: text(c),
         by: *c.pick(&[RunBy::Ci, RunBy::Shell, RunBy::Agent]).unwrap(),
     };
-    RunsLater { files: (0..c.below(3)).map(|_| one(c)).collect(), more: c.below(2) }
+    let more = |c: &mut Chance| LaterMore { pattern: text(c), by: RunBy::Agent, count: c.below(9) };
+    RunsLater {
+        files: (0..c.below(3)).map(|_| one(c)).collect(),
+        more: (0..c.below(2)).map(|_| more(c)).collect(),
+    }
 }
 
 /// A plan that may hold anything: twins, circles, tasks that are not there.

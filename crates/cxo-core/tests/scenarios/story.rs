@@ -402,7 +402,7 @@ fn bringing(words: &[&str]) -> RunsLater {
         _ => panic!("{words:?} brings nothing"),
     };
     let later = |path: &&str| LaterFile { path: (*path).to_owned(), by: RunBy::Shell };
-    RunsLater { files: files.iter().map(later).collect(), more: 0 }
+    RunsLater { files: files.iter().map(later).collect(), more: Vec::new() }
 }
 
 /// `ok`, or `red CHECK the line that says why`: what the checks say, in order, up to a red one

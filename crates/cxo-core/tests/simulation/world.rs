@@ -47,13 +47,16 @@ pub(crate) struct Hub {
     pub(crate) skipped: BTreeSet<TaskId>,
     pub(crate) published: Option<CommitId>,
     pub(crate) not_published: bool,
-    /// Tasks whose works bring what runs later.
-    bringing: BTreeSet<TaskId>,
+    /// What runs later of what tasks bring.
+    bringing: BTreeMap<TaskId, BTreeSet<&'static str>>,
     commits: BTreeMap<CommitId, (TreeId, Content)>,
     trees: BTreeMap<Content, TreeId>,
     proved: BTreeMap<TreeId, BTreeSet<String>>,
     workspaces: BTreeMap<TaskId, Content>,
 }
+
+/// Files that something executes later.
+const RUN_LATER: [&str; 3] = [".envrc", "deep/.envrc", "mise.toml"];
 
 #[derive(Default)]
 pub(crate) struct World {
@@ -423,23 +426,37 @@ impl World {
             let file = ConflictedFile { path: "src/a.rs".to_owned(), kind: "content".to_owned() };
             return Outcome::Conflicted { commit, files: vec![file] };
         }
-        let runs_later = self.runs_later(run, merge, mood == Mood::Storm && chance.percent(15));
+        let runs_later = self.runs_later(run, merge, mood, chance);
         Outcome::Merged { commit, tree, runs_later }
     }
 }
 
 impl World {
-    /// What the work brings that something executes later: once a task's do, all of them do.
-    fn runs_later(&mut self, run: &RunId, merge: &Merge, begins: bool) -> RunsLater {
-        let hub = self.hub(run);
-        if begins {
-            hub.bringing.insert(merge.task.id.clone());
+    /// What the work brings that something executes later: once a task's do, most of them do. What
+    /// else has landed meanwhile can make it more or less.
+    fn runs_later(
+        &mut self,
+        run: &RunId,
+        merge: &Merge,
+        mood: Mood,
+        chance: &mut Chance,
+    ) -> RunsLater {
+        let brought = self.hub(run).bringing.entry(merge.task.id.clone()).or_default();
+        let is_storm = mood == Mood::Storm;
+        let changes = match (brought.is_empty(), is_storm) {
+            (true, true) => 15,
+            (true, false) => 0,
+            (false, _) => 40,
+        };
+        if chance.percent(changes) {
+            let name = *chance.pick(&RUN_LATER).unwrap();
+            // Where nothing goes wrong any more, it only grows, and so comes to an end.
+            if !brought.insert(name) && is_storm {
+                brought.remove(name);
+            }
         }
-        if !hub.bringing.contains(&merge.task.id) {
-            return RunsLater::default();
-        }
-        let file = LaterFile { path: ".envrc".to_owned(), by: RunBy::Shell };
-        RunsLater { files: vec![file], more: 0 }
+        let later = |path: &&str| LaterFile { path: (*path).to_owned(), by: RunBy::Shell };
+        RunsLater { files: brought.iter().map(later).collect(), more: Vec::new() }
     }
 }
 

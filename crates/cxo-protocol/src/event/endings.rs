@@ -88,7 +88,7 @@ pub enum Topic {
         kept: Vec<Kept>,
     },
     /// A work brings files that something executes later, outside of every sandbox: land it? A yes
-    /// is for this commit only.
+    /// is for this commit and these files only.
     RunsLater {
         /// The work.
         work: Work,
