@@ -20,6 +20,10 @@ use crate::{fresh, problems};
 /// Long frames that are read at once, over all connections.
 const MAX_LONG_FRAMES: usize = 32;
 
+/// Those of callers who are not known. A place is theirs for as long as a frame may take, so that these
+/// cannot keep those out who are known.
+const MAX_LONG_FRAMES_OF_STRANGERS: usize = 4;
+
 /// Becomes true when the daemon leaves.
 pub(crate) type Leaving = watch::Receiver<bool>;
 
@@ -29,8 +33,10 @@ pub(crate) struct Gate {
     pub(crate) handlers: Arc<Handlers>,
     /// Nonces of requests that are signed one by one.
     headers: Mutex<Headers>,
-    /// Room for long frames.
+    /// Room for long frames of those who proved who they are.
     pub(crate) room: Arc<Semaphore>,
+    /// Room for those of everybody else.
+    pub(crate) strangers_room: Arc<Semaphore>,
 }
 
 /// By which right somebody calls.
@@ -84,7 +90,12 @@ impl Gate {
     pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
         // Clients date their requests by the wall clock: leases do not run by it, but this does.
         let headers = Mutex::new(Headers::new(fresh::wall()));
-        Self { handlers, headers, room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)) }
+        Self {
+            handlers,
+            headers,
+            room: Arc::new(Semaphore::new(MAX_LONG_FRAMES)),
+            strangers_room: Arc::new(Semaphore::new(MAX_LONG_FRAMES_OF_STRANGERS)),
+        }
     }
 
     /// The processes of agents, to know one by.

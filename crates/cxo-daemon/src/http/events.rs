@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -23,7 +23,7 @@ use super::answer::{Refusal, of_type};
 use super::bearer::{bearer, unproved};
 use super::rpc::full;
 use super::rules::only;
-use super::{Http, Place};
+use super::{Http, Standing};
 use crate::door::Away;
 use crate::feed::Pushed;
 use crate::gate::{Gate, Leaving, Right, Visit, admit};
@@ -39,7 +39,7 @@ const WAITING: usize = 64;
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// Begins a stream of events.
-pub(super) fn answer(parts: &Parts, http: &Http, place: &Place) -> Result<Response, Refusal> {
+pub(super) fn answer(parts: &Parts, http: &Http, standing: &Standing) -> Result<Response, Refusal> {
     let gate = &http.gate;
     let (principal, right) = bearer(parts, gate)?.ok_or_else(|| unproved("no token was sent"))?;
     let asked = asked(parts)?;
@@ -52,7 +52,8 @@ pub(super) fn answer(parts: &Parts, http: &Http, place: &Place) -> Result<Respon
     let visit = gate.enter(&principal).map_err(Away::problem)?;
     let (topics, subscription) = gate.handlers.sources().topics();
     // The caller is known: others may come in its place.
-    drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    standing.proved();
+    drop(standing.leave_place());
     let seq = topics.add(&params.topics, params.since).ok_or_else(full)?;
     let had = asked.had.unwrap_or_else(|| Had::all_up_to(params.since.unwrap_or(seq)));
     let begun =

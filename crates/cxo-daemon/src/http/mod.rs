@@ -9,6 +9,7 @@ mod answer;
 mod bearer;
 mod body;
 mod events;
+mod intake;
 mod metrics;
 mod rpc;
 mod rules;
@@ -18,11 +19,12 @@ mod web_socket;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use cxo_protocol::{Code, Problem};
 use hyper::body::Incoming;
@@ -37,6 +39,7 @@ use crate::gate::{Gate, Leaving};
 use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, tcp};
 use crate::paths::Paths;
 use answer::Refusal;
+use intake::Intake;
 use metrics::Metrics;
 use rules::{Port, Route};
 use stalling::Stalling;
@@ -132,8 +135,33 @@ struct Http {
     going_on: mpsc::Sender<Infallible>,
 }
 
-/// The place of a connection among those of unknown callers, until it is given back.
-type Place = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+/// How a connection stands: whose it is, as far as that is known.
+#[derive(Debug)]
+struct Standing {
+    /// Its place among those of unknown callers, until it is given back.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// What of it is read.
+    intake: Intake,
+    /// Whether the request that is being answered is somebody's who proved who they are.
+    is_proved: AtomicBool,
+}
+
+impl Standing {
+    fn new(place: OwnedSemaphorePermit) -> Self {
+        let place = Mutex::new(Some(place));
+        Self { place, intake: Intake::default(), is_proved: AtomicBool::new(false) }
+    }
+
+    /// Takes its place from it, for who keeps it or gives it back.
+    fn leave_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The request that is being answered has proved whose it is.
+    fn proved(&self) {
+        self.is_proved.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Serves until the daemon leaves, and then lets each request get its answer.
 pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
@@ -155,8 +183,7 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
                 let Ok(place) = unknown.clone().try_acquire_owned() else { continue };
-                let place = Arc::new(Mutex::new(Some(place)));
-                tokio::spawn(connection(stream, http.clone(), place));
+                tokio::spawn(connection(stream, http.clone(), Standing::new(place)));
             }
             Err(error) => {
                 tracing::warn!(%error, "an HTTP connection was not taken");
@@ -169,12 +196,14 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
     let _ = tokio::time::timeout(FAREWELL, over.recv()).await;
 }
 
-async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
+async fn connection(stream: TcpStream, http: Arc<Http>, standing: Standing) {
     let _going_on = http.going_on.clone();
     let mut leaving = http.leaving.clone();
+    let intake = standing.intake.clone();
+    let standing = Arc::new(standing);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (http, place) = (http.clone(), place.clone());
-        async move { Ok::<_, Infallible>(answer(request, &http, &place).await) }
+        let (http, standing) = (http.clone(), standing.clone());
+        async move { Ok::<_, Infallible>(answer(request, &http, &standing).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -182,7 +211,7 @@ async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
         .header_read_timeout(HEAD_WITHIN)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
-    let stream = TokioIo::new(Stalling::new(stream));
+    let stream = TokioIo::new(Stalling::new(stream, intake));
     let mut serving = pin!(builder.serve_connection(stream, service).with_upgrades());
     // However a connection ends, there is nobody left to tell.
     tokio::select! {
@@ -192,16 +221,26 @@ async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
     let _ = serving.await;
 }
 
-/// Answers a request, or says why not.
-async fn answer(request: hyper::Request<Incoming>, http: &Arc<Http>, place: &Place) -> Response {
+/// Answers a request, or says why not. Who did not prove themselves has no further request on the same
+/// connection: others wait for its place.
+async fn answer(
+    request: hyper::Request<Incoming>,
+    http: &Arc<Http>,
+    standing: &Standing,
+) -> Response {
+    standing.is_proved.store(false, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
     let routed = rules::route(&parts, http.port);
     let route = routed.as_ref().ok().copied();
     let answered = match routed {
-        Ok(route) => answer_route(route, (parts, body), http, place).await,
+        Ok(route) => answer_route(route, (parts, body), http, standing).await,
         Err(refusal) => Err(refusal),
     };
-    let response = answered.unwrap_or_else(Refusal::into_response);
+    let mut response = answered.unwrap_or_else(Refusal::into_response);
+    let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !goes_on && !standing.is_proved.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(metrics) = &http.metrics {
         metrics.answered(route, response.status());
     }
@@ -212,12 +251,12 @@ async fn answer_route(
     route: Route,
     (mut parts, body): (Parts, Incoming),
     http: &Arc<Http>,
-    place: &Place,
+    standing: &Standing,
 ) -> Result<Response, Refusal> {
     match route {
-        Route::Rpc => rpc::answer(&parts, body, http).await,
-        Route::Events => events::answer(&parts, http, place),
-        Route::WebSocket => web_socket::answer(&mut parts, http, place).await,
+        Route::Rpc => rpc::answer(&parts, body, http, standing).await,
+        Route::Events => events::answer(&parts, http, standing),
+        Route::WebSocket => web_socket::answer(&mut parts, http, standing).await,
         Route::Health => Ok(answer::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
         Route::Metrics => match &http.metrics {
             Some(metrics) => metrics.answer(&http.gate.handlers),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::answer::{Refusal, json};
 use super::bearer::{bearer, unproved};
-use super::{Http, body};
+use super::{Http, Standing, body};
 use crate::caller::Caller;
 use crate::gate::{Right, admit};
 use crate::handlers::IdemKey;
@@ -22,11 +22,13 @@ pub(super) async fn answer(
     parts: &Parts,
     incoming: Incoming,
     http: &Http,
+    standing: &Standing,
 ) -> Result<Response, Refusal> {
     let gate = &http.gate;
     // Who shows a wrong token need not send the rest.
     let by_token = bearer(parts, gate)?;
-    let frame = body::read(incoming, &gate.room).await?;
+    let room = if by_token.is_some() { &gate.room } else { &gate.strangers_room };
+    let frame = body::read(incoming, room).await?;
     let call = Call::read(&frame).map_err(|bad| {
         let BadCall { id, envelope, problem } = *bad;
         Refusal::from(problem).to(envelope, id)
@@ -40,6 +42,7 @@ pub(super) async fn answer(
         (Some(_), Some(_)) => return Err(refused(two_proofs())),
     };
     let limits = gate.limits(&right, &call, &frame).map_err(refused)?;
+    standing.proved();
     drop(frame);
     let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
     let asked = (call.method.as_str(), call.params);

@@ -1,5 +1,5 @@
 //! A connection that ends when the other side reads nothing for a while: what is kept for it must not
-//! be kept for ever.
+//! be kept for ever. What it sends is read as far as its [intake](super::intake) allows.
 
 use std::future::Future as _;
 use std::io;
@@ -11,20 +11,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::intake::Intake;
+
 /// How long a reader may take none of what waits for it.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Stalling {
     stream: TcpStream,
+    intake: Intake,
     /// Set while a write waits.
     until: Pin<Box<Sleep>>,
     waits: bool,
 }
 
 impl Stalling {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, until: Box::pin(tokio::time::sleep(READ_WITHIN)), waits: false }
+    pub(super) fn new(stream: TcpStream, intake: Intake) -> Self {
+        Self { stream, intake, until: Box::pin(tokio::time::sleep(READ_WITHIN)), waits: false }
     }
 
     /// What a write came to, or that it waited too long.
@@ -52,7 +55,14 @@ impl AsyncRead for Stalling {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let allowed = ready!(self.intake.poll_allowed(context));
+        let room = allowed.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+        let count = part.filled().len();
+        buffer.advance(count);
+        self.intake.count(count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -100,7 +110,7 @@ mod tests {
     async fn who_reads_nothing_is_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut writer = Stalling::new(listener.accept().await.unwrap().0);
+        let mut writer = Stalling::new(listener.accept().await.unwrap().0, Intake::default());
         // More than all the buffers on the way hold.
         let bytes = vec![0; 64 << 20];
         let slowly = async {

@@ -18,12 +18,12 @@ use std::time::Duration;
 use cxo_protocol::address::Way;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
-use crate::gate::{Gate, Leaving};
+use crate::gate::{Gate, Leaving, Right};
 use crate::paths::Paths;
 use entering::{Place, Places};
 use entry::Entered;
@@ -70,6 +70,17 @@ impl Arrival {
         match self.admission {
             Admission::Peer if is_agent() => Self { admission: Admission::Key, ..self },
             Admission::Peer | Admission::Key | Admission::Attempt(_) | Admission::Bearer => self,
+        }
+    }
+}
+
+impl Arrival {
+    /// Where its first frame has room, if it is long.
+    fn room<'a>(&self, gate: &'a Gate) -> &'a Arc<Semaphore> {
+        match self.admission {
+            Admission::Key | Admission::Bearer => &gate.strangers_room,
+            // The socket tells whose it is.
+            Admission::Peer | Admission::Attempt(_) => &gate.room,
         }
     }
 }
@@ -220,11 +231,11 @@ impl Taken {
     }
 }
 
-/// Serves frames that come by another protocol, from who shows a token or a code at first. Until then
-/// it has a place among those who enter there.
+/// Serves frames that come by another protocol, from who shows a token or a code at first; says so when
+/// that was done.
 pub(crate) async fn attend_bearer<R, W>(
     (read, write): (R, W),
-    entering: OwnedSemaphorePermit,
+    knows: oneshot::Sender<()>,
     gate: Arc<Gate>,
     mut leaving: Leaving,
 ) where
@@ -232,9 +243,11 @@ pub(crate) async fn attend_bearer<R, W>(
     W: AsyncWrite + Unpin,
 {
     let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer };
-    let mut wire = Wire::new(read, write, gate.room.clone());
+    let mut wire = Wire::new(read, write, gate.strangers_room.clone());
     let entered = enter(&mut wire, &arrival, &gate, &mut leaving).await;
-    drop(entering);
+    if entered.is_some() {
+        let _ = knows.send(());
+    }
     go_on(wire, entered, &gate, leaving).await;
 }
 
@@ -247,7 +260,7 @@ async fn attend<R, W>(
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut wire = Wire::new(read, write, gate.room.clone());
+    let mut wire = Wire::new(read, write, arrival.room(&gate).clone());
     let entered = tokio::select! {
         biased;
         entered = enter(&mut wire, &arrival, &gate, &mut leaving) => entered,
@@ -285,6 +298,10 @@ async fn go_on<R, W>(
     W: AsyncWrite + Unpin,
 {
     let Some(entered) = entered else { return };
+    // Of requests that are signed one by one, each is a stranger's until it was read.
+    if !matches!(entered.right, Right::EachRequest) {
+        wire.share(gate.room.clone());
+    }
     let _visit = match gate.enter(&entered.principal) {
         Ok(visit) => visit,
         Err(away) => return entered.turn_away(&mut wire, away.problem()).await,

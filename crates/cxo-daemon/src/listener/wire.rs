@@ -63,6 +63,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         }
     }
 
+    /// Long frames have their room here from now on.
+    pub(super) fn share(&mut self, room: Arc<Semaphore>) {
+        self.room = room;
+    }
+
     /// The framing that the client chose.
     pub(super) fn framing(&self) -> Framing {
         self.decoder.framing().unwrap_or(Framing::Lines)

@@ -21,6 +21,7 @@ mod restarts;
 mod rights;
 mod server;
 mod signed;
+mod strangers;
 mod tasks;
 mod terminals;
 mod unproven;

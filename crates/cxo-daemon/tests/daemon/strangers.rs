@@ -1,0 +1,111 @@
+//! What those who proved nothing can take of the daemon over HTTP: little, and nothing of those who
+//! did.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::web::{Answered, Web, hear, signed_in};
+use crate::world::World;
+
+fn serving() -> (World, Web) {
+    let mut world = World::new("");
+    assert_eq!(world.start_with(&[("CXO_SERVER_HTTP_PORT", "0")]), "ready");
+    let web = Web::of(&world);
+    (world, web)
+}
+
+fn resident_kb(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// [G18] [G25] Callers who are not known have places of their own: when they are full, further ones
+/// are closed, and the socket serves.
+#[test]
+fn strangers_take_no_place_from_those_who_are_known() {
+    let (world, web) = serving();
+    let strangers: Vec<TcpStream> = (0..256).map(|_| web.connect()).collect();
+    let mut further = web.connect();
+    // It may be closed before anything could be written.
+    let _ = further.write_all(b"GET /healthz HTTP/1.1\r\n");
+    let mut said = Vec::new();
+    let _ = further.read_to_end(&mut said);
+    assert_eq!(said, b"", "one more is closed");
+    world.status();
+    drop(strangers);
+}
+
+/// [G18] [G25] A request that does not prove whose it is ends its connection.
+#[test]
+fn who_proves_nothing_has_one_request() {
+    let (_world, web) = serving();
+    for (line, status) in [("POST /rpc", "401"), ("GET /healthz", "200"), ("GET /no", "404")] {
+        let mut stream = web.connect();
+        let body = r#"{"id":1,"method":"status.get"}"#;
+        let head = format!("{line} HTTP/1.1\r\nHost: {}\r\n", web.host());
+        let more =
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{more}{body}").as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        let said = said.to_lowercase();
+        assert!(said.contains(status) && said.contains("connection: close"), "{line}: {said}");
+    }
+}
+
+/// [G25] However many strangers send long bodies and do not end them, who is known has room for one.
+#[test]
+fn long_bodies_of_strangers_keep_nobody_out() {
+    let (world, web) = serving();
+    let (_socket, token) = signed_in(&world, web);
+    let head = format!(
+        "POST /rpc HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 1000000\r\n\r\n",
+        web.host()
+    );
+    let before = resident_kb(world.status().pid);
+    let mut strangers: Vec<TcpStream> = (0..64).map(|_| web.connect()).collect();
+    for stranger in &mut strangers {
+        stranger.write_all(head.as_bytes()).unwrap();
+        stranger.write_all(&vec![b' '; 100 * 1024]).unwrap();
+    }
+    let long = json!({"id": 1, "method": "status.get", "params": {}}).to_string();
+    let Answered { status, .. } = web.rpc(&token, &(long + &" ".repeat(500_000)));
+    assert_eq!(status, 200);
+    let grown = resident_kb(world.status().pid).saturating_sub(before);
+    assert!(grown <= 24 * 1024, "{grown} KiB more");
+    for stranger in &mut strangers {
+        stranger.set_nonblocking(true).unwrap();
+        let waits = stranger.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(waits, Err(ErrorKind::WouldBlock), "they were sent away meanwhile");
+    }
+}
+
+/// [G18] [G25] Of a WebSocket on which nobody signed in a first message is read, of a token's size and no
+/// more; one who did sends long ones.
+#[test]
+fn a_web_socket_of_nobody_takes_no_memory() {
+    let (world, web) = serving();
+    let pid = world.status().pid;
+    let before = resident_kb(pid);
+    let mut sockets: Vec<_> = (0..64).map(|_| web.socket()).collect();
+    // A text of 1 MiB, of which a part comes.
+    let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 0, 0, 0, 0];
+    let long = vec![b'x'; 64 * 1024];
+    for socket in &mut sockets {
+        socket.get_mut().write_all(&head).unwrap();
+        socket.get_mut().set_nonblocking(true).unwrap();
+        // As much as goes on the way.
+        while socket.get_mut().write(&long).is_ok_and(|count| count > 0) {}
+        socket.get_mut().set_nonblocking(false).unwrap();
+    }
+    let grown = resident_kb(world.status().pid).saturating_sub(before);
+    assert!(grown <= 16 * 1024, "{grown} KiB more");
+    for socket in &mut sockets {
+        assert!(hear(socket).is_none(), "after the time for signing in");
+    }
+    assert_eq!(world.status().pid, pid);
+}
