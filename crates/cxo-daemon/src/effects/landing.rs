@@ -1,5 +1,5 @@
 //! Merging a work with the target, moving the target, publishing the result. All of it happens in
-//! the hub without a working tree, and all of it gives the same commits when it is done again.
+//! the hub without a working tree. Done again, it finds what it made and pinned before.
 
 use cxo_git::{CommitSpec, ConflictKind, Expected, GitError, Merge as Merged};
 use cxo_protocol::{CommitId, ConflictedFile, Merge, Outcome, Published};
