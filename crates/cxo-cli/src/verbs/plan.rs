@@ -87,11 +87,15 @@ impl Plan {
             }
             Verb::Edit { run, from } => {
                 let view = run_view(&mut calls, &run)?;
-                let plan = match from {
-                    Some(path) => crate::plan_file::read(&path)?,
+                let run = view.id.to_string();
+                let take = |plan| -> Result<cxo_protocol::view::RunView, Problem> {
+                    Ok(calls.call::<method::PlanEdit>(&EditPlan { run, plan })?)
+                };
+                let view = match from {
+                    Some(path) => take(crate::plan_file::read(&path)?)?,
                     None if context.around.stdin == Peer::Terminal => {
                         let before = plan_of::newest(Client::connect(&at.daemon)?, &view.id)?;
-                        edited(&before, &context.around.env)?
+                        edited(&before, &context.around.env, take)?
                     }
                     None => {
                         return Err(Problem::new(
@@ -102,8 +106,6 @@ impl Plan {
                         .try_next(format!("cxo plan edit {} --from FILE", view.id)));
                     }
                 };
-                let params = EditPlan { run: view.id.to_string(), plan };
-                let view = calls.call::<method::PlanEdit>(&params)?;
                 let text = plan::table(&view, &context.look);
                 context
                     .answer(&text, &cxo_protocol::view::StatusDocument { v: 1, runs: vec![view] });

@@ -178,12 +178,14 @@ impl Watch<'_, '_> {
             plan_of::newest(client, &self.view.id)?
         };
         self.plan = Some(before.clone());
-        let plan = crate::verbs::plan::edited(&before, &self.context.around.env)?;
-        if plan == *before {
-            return Ok(self.view.clone());
-        }
-        let params = EditPlan { run: self.view.id.to_string(), plan };
-        Ok(self.calls.call::<method::PlanEdit>(&params)?)
+        let (calls, view) = (&mut self.calls, &self.view);
+        crate::verbs::plan::edited(&before, &self.context.around.env, |plan| {
+            if plan == *before {
+                return Ok(view.clone());
+            }
+            let params = EditPlan { run: view.id.to_string(), plan };
+            Ok(calls.call::<method::PlanEdit>(&params)?)
+        })
     }
 
     /// The person said no for now: the run stays as it is.
