@@ -188,7 +188,7 @@ fn attach_shows_the_screen_of_the_newest_terminal() {
     let place = nobody();
     let path = place.folder.path().join("log");
     let printed = "lost\r\n\u{1b}[2J\u{1b}[H\u{1b}]0;own3d\u{7}\u{1b}]52;c;cm0=\u{7}\u{1b}[31mred\u{1b}[m\
-                   \u{1b}[3;5Hfar\u{202e}ther\u{1b}[?25l";
+                   \u{1b}[3;5Hon\u{202e}ward\u{1b}[?25l";
     std::fs::write(&path, printed).unwrap();
     let file = |attempt: u32, stream: &str, terminal: Value| {
         json!({"effect": format!("r7k2.t7.a{attempt}"), "task": "t7", "stream": stream,
@@ -206,14 +206,14 @@ fn attach_shows_the_screen_of_the_newest_terminal() {
     });
     let done = served.cxo(&["attach", "t7"]);
     assert_eq!((done.exit, done.stderr.as_str()), (Exit::Ok, ""));
-    assert_eq!(done.stdout, "red\n\n    far\\u{202e}ther\n");
+    assert_eq!(done.stdout, "red\n\n    on\\u{202e}ward\n");
     assert_eq!(served.called("run.logs"), [json!({"run": "r7k2", "task": "t7"})]);
     let done = served.cxo(&["attach", "r7k2/t7", "--format", "json"]);
     let seen: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(
         seen,
         json!({"v": 1, "effect": "r7k2.t7.a2", "rows": 4, "columns": 12,
-            "lines": ["red", "", "    far\\u{202e}ther"]})
+            "lines": ["red", "", "    on\\u{202e}ward"]})
     );
 }
 
