@@ -12,7 +12,6 @@
 mod load;
 mod machine;
 mod peers;
-#[cfg_attr(doc, allow(rustdoc::broken_intra_doc_links, reason = "`[P1]` is a promise and no item"))]
 mod rows;
 mod series;
 mod site;

@@ -35,7 +35,7 @@ const QUIET: &[&str] = &[
 const SCRIPT: &str =
     "[[script]]\nname = \"one\"\ndefault = true\nsteps = [ { say = \"Done.\" } ]\n";
 
-/// [P16]
+/// `[P16]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let codex = codex(&grounds.root)?;
     let dir = grounds.scratch("codex")?;

@@ -22,7 +22,7 @@ const TASKS_OF_THE_SLOW: u32 = 100;
 /// At once.
 const JOBS: usize = 2;
 
-/// [P1]
+/// `[P1]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let site = Site::new(grounds, "dispatch", &plain_config("/bin/true", &[], "none"))?;
     let confined =

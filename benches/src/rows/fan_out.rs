@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(20);
 /// Of ten subscribers, how many do not read when some do not.
 const STALLED_OF_TEN: usize = 1;
 
-/// [P10]
+/// `[P10]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let site = Site::new(grounds, "fan-out", &plain_config("/bin/true", &[], "none"))?;
     site.timed(&["daemon", "start"])?;

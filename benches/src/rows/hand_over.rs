@@ -26,7 +26,7 @@ const PAGE: usize = 4096;
 /// Links for a peer that is slow.
 const LINKS_OF_THE_SLOW: usize = 8;
 
-/// [P2]
+/// `[P2]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let stamp = grounds.program("cxo-bench-stamp")?.display().to_string();
     let dir = grounds.scratch("hand-over")?;

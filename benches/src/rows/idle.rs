@@ -28,7 +28,7 @@ struct Seen {
     bytes: f64,
 }
 
-/// [P14]
+/// `[P14]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let site = Site::new(grounds, "idle", &plain_config("/bin/sleep", &["600"], "none"))?;
     let plan: Vec<Value> = (0..=WAITING).map(|n| task(&format!("t{n}"), &[])).collect();

@@ -25,7 +25,7 @@ const BRANCHES: usize = 20;
 /// When everything happened.
 const AT: Timestamp = Timestamp(1_700_000_000_000);
 
-/// [P5]
+/// `[P5]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let mut lines: Vec<Line> = Vec::new();
     let mut by_size: Vec<(usize, Series)> = Vec::new();

@@ -17,7 +17,7 @@ const AGENTS: u32 = 64;
 /// Tasks that wait.
 const TASKS: u32 = 10_000;
 
-/// [P13]
+/// `[P13]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let mut idle = Vec::new();
     let mut per_agent = Vec::new();

@@ -29,7 +29,7 @@ const AGENTS: usize = 64;
 /// Ended runs that a daemon holds; the floor reads as many.
 const HELD_RUNS: u32 = 50;
 
-/// [P12]
+/// `[P12]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let history = if grounds.quick { RUNS / 10 } else { RUNS };
     let live = if grounds.quick { LIVE / 10 } else { LIVE };

@@ -22,7 +22,7 @@ const LASTING: Duration = Duration::from_secs(2);
 /// How long with `--quick`.
 const QUICK_LASTING: Duration = Duration::from_millis(500);
 
-/// [P8]
+/// `[P8]`
 pub(super) fn reads(grounds: &Grounds) -> Result<Vec<Line>> {
     let aim = Aim {
         throughput: "≥ 0.6 × the floor's throughput",
@@ -33,7 +33,7 @@ pub(super) fn reads(grounds: &Grounds) -> Result<Vec<Line>> {
     measure(grounds, "P8", &[Calls::Reads], &aim)
 }
 
-/// [P9]
+/// `[P9]`
 pub(super) fn writes(grounds: &Grounds) -> Result<Vec<Line>> {
     let aim = Aim {
         throughput: "≥ 0.5 × the floor's throughput",

@@ -9,7 +9,7 @@ use crate::series::Series;
 use crate::site::Grounds;
 use crate::table::{Limit, Line};
 
-/// [P11]
+/// `[P11]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let program = grounds.built.join("examples/scheduling");
     let mut by_size: Vec<(u64, Vec<f64>)> = Vec::new();

@@ -11,7 +11,7 @@ use crate::series::Series;
 use crate::site::Grounds;
 use crate::table::{Limit, Line};
 
-/// [P20]
+/// `[P20]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     #[expect(clippy::cast_precision_loss, reason = "sizes of programs are far below 2^52")]
     let mib = fs::metadata(grounds.program("cxo")?)?.len() as f64 / 1024.0 / 1024.0;

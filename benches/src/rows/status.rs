@@ -16,7 +16,7 @@ const TIMES: usize = 51;
 /// How often a daemon is started.
 const STARTS: usize = 9;
 
-/// [P15]
+/// `[P15]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let site = Site::new(grounds, "status", &plain_config("/bin/true", &[], "none"))?;
     let plan: Vec<Value> = (0..20).map(|n| task(&format!("t{n}"), &[])).collect();

@@ -12,7 +12,7 @@ use crate::series::{Subject, interleaved};
 use crate::site::{Grounds, git};
 use crate::table::{Limit, Line};
 
-/// [P4]
+/// `[P4]`
 pub(super) fn measure(grounds: &Grounds) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for files in sizes(grounds) {

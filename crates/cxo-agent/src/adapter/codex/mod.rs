@@ -95,6 +95,9 @@ impl Codex {
         args.config("allow_login_shell=false");
         args.pair("--disable", "plugins");
         args.pair("--disable", "apps");
+        // The workspace is all that belongs to the task: instructions are not looked for above it, where
+        // each look costs a process of Codex's own sandbox as soon as something is hidden.
+        args.config("project_root_markers=[]");
         // The agent's commands do not get the agent's keys. [G23]
         args.config("shell_environment_policy.ignore_default_excludes=false");
         let hidden: Vec<&str> = keys.iter().map(String::as_str).collect();

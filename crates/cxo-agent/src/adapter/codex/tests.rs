@@ -109,6 +109,8 @@ fn a_launch_is_complete() {
     --disable
     apps
     -c
+    project_root_markers=[]
+    -c
     shell_environment_policy.ignore_default_excludes=false
     -c
     shell_environment_policy.exclude=["CODEX_API_KEY", "OPENAI_API_KEY"]
