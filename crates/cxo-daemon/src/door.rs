@@ -86,7 +86,7 @@ impl Door {
         if state.is_closed {
             return Err(Away::Closed);
         }
-        let room = if is_users(who) {
+        let room = if who.is_users() {
             self.room
         } else {
             let own = state.of_agents.get(who).copied().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Door {
             return Err(Away::Full(room));
         }
         state.inside += 1;
-        if !is_users(who) {
+        if !who.is_users() {
             *state.of_agents.entry(who.clone()).or_default() += 1;
         }
         Ok(Inside { door: self.clone(), who: who.clone() })
@@ -126,14 +126,6 @@ impl Door {
         let mut state = self.lock();
         state.is_closed |= state.inside == 0;
         state.is_closed
-    }
-}
-
-/// Whether a caller is the user, or a screen of the user's.
-pub(crate) fn is_users(who: &Principal) -> bool {
-    match who {
-        Principal::User | Principal::Gui => true,
-        Principal::Agent(_) | Principal::Attempt(_) => false,
     }
 }
 

@@ -12,8 +12,6 @@ use cxo_protocol::{Code, Principal, Problem, RunId};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::door::is_users;
-
 /// Where an answer goes: the position of the log after the commit, or why there was none.
 pub(crate) type Answer = oneshot::Sender<Result<u64, Problem>>;
 
@@ -156,7 +154,7 @@ impl Inbox {
     /// Keeps a place for a message that a caller has when something is done that cannot be undone, or
     /// says that too many wait before it is begun.
     pub(crate) fn reserve_for(&self, who: &Principal) -> Result<Place, Problem> {
-        let kept_for_user = if is_users(who) { 0 } else { self.capacity / 4 };
+        let kept_for_user = if who.is_users() { 0 } else { self.capacity / 4 };
         let room = self.capacity - kept_for_user;
         let more = |waiting| (waiting < room).then_some(waiting + 1);
         // Counted first: a message may be taken out before its sender goes on.

@@ -8,12 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cxo_protocol::{Code, Problem, Timestamp};
+use cxo_protocol::{Code, Principal, Problem, Timestamp};
 use cxo_store::Answer as StoredAnswer;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::door::is_users;
 use crate::inbox::Remember;
 use crate::{fresh, problems};
 
@@ -194,7 +193,7 @@ impl Drop for Forget {
 impl State {
     /// Whether one more of this caller's can be kept.
     fn admit(&self, principal: &str) -> Result<(), Problem> {
-        let is_users = principal.parse().is_ok_and(|who| is_users(&who));
+        let is_users = principal.parse().is_ok_and(|who: Principal| who.is_users());
         let own = self.of_callers.get(principal).copied().unwrap_or_default();
         let of_all = if is_users { MAX_HELD } else { MAX_HELD - KEPT_FOR_USER };
         let (is_own, limit) = if !is_users && own >= MAX_OF_ONE_AGENT {

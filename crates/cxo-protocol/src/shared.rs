@@ -24,6 +24,16 @@ pub enum Principal {
     Attempt(crate::AttemptId),
 }
 
+impl Principal {
+    /// Whether it is the user, or a screen that acts for the user.
+    pub fn is_users(&self) -> bool {
+        match self {
+            Self::User | Self::Gui => true,
+            Self::Agent(_) | Self::Attempt(_) => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Principal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -268,7 +268,7 @@ impl Shared {
             SharedCommand::EndConnections => Ok(self.end_connections()),
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
                 self.sessions.owned(session, principal)?;
-                if *force && !matches!(principal, Principal::User | Principal::Gui) {
+                if *force && !principal.is_users() {
                     return Err(SharedRejected::ForceDenied);
                 }
                 let own = || {
@@ -457,11 +457,7 @@ impl Shared {
 
 /// Whether what belongs to one caller belongs to another: the user's screens act for the user.
 fn is_same_caller(one: &Principal, other: &Principal) -> bool {
-    one == other || (is_users(one) && is_users(other))
-}
-
-fn is_users(who: &Principal) -> bool {
-    matches!(who, Principal::User | Principal::Gui)
+    one == other || (one.is_users() && other.is_users())
 }
 
 /// What is submitted, beside the task's name.

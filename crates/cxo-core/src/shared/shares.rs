@@ -3,7 +3,7 @@
 
 use cxo_protocol::{Principal, Timestamp};
 
-use super::{SharedRejected, is_users};
+use super::SharedRejected;
 
 /// The places that there are of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Places {
             let full = SharedRejected::TooMany { what, limit, free_at };
             (taken.count < limit).then_some(()).ok_or(full)
         };
-        if is_users(who) {
+        if who.is_users() {
             return within(all, self.all);
         }
         within(own(), self.of_one_agent)?;

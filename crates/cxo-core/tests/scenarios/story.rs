@@ -186,29 +186,15 @@ impl Story {
                 task: task(name),
                 note: (!note.is_empty()).then(|| note.join(" ")),
             },
-            ["answer", name, answer] => {
-                let work = self.asked_work(name);
-                Command::Answer {
-                    run,
-                    task: task(name),
-                    question: None,
-                    work,
-                    answer: said(answer),
-                }
-            }
-            ["answer", name, answer, "to", work] => {
-                let work = Some(CommitId::new(&self.names.hex(work)).unwrap());
-                Command::Answer {
-                    run,
-                    task: task(name),
-                    question: None,
-                    work,
-                    answer: said(answer),
-                }
-            }
-            ["answer", name, answer, "blindly"] => {
-                let answer = said(answer);
-                Command::Answer { run, task: task(name), question: None, work: None, answer }
+            ["answer", name, answer, to @ ..] => {
+                let work = match to {
+                    [] => self.asked_work(name),
+                    ["to", work] => Some(CommitId::new(&self.names.hex(work)).unwrap()),
+                    ["blindly"] => None,
+                    other => panic!("to what does the answer go? {other:?}"),
+                };
+                let (task, answer) = (task(name), said(answer));
+                Command::Answer { run, task, question: None, work, answer }
             }
             ["wait", seconds] => {
                 self.now += seconds.parse::<u64>().unwrap() * 1_000;

@@ -154,12 +154,11 @@ impl Handlers {
 
     /// An agent works on a tree only where the user has a session open.
     fn is_opened_by_user(&self, tree: &str, principal: &Principal) -> Result<(), Problem> {
-        let is_users = |who: &Principal| matches!(who, Principal::User | Principal::Gui);
         let is_open = self.published.shared(|shared| {
             let mut sessions = shared.sessions.iter().map(|(_, session)| session);
-            sessions.any(|open| open.tree == tree && is_users(&open.principal))
+            sessions.any(|open| open.tree == tree && open.principal.is_users())
         });
-        if is_users(principal) || is_open {
+        if principal.is_users() || is_open {
             return Ok(());
         }
         Err(problems::forbidden(principal, &format!("the user has no session open on {tree}"))

@@ -59,6 +59,7 @@ fn two_proofs() -> Problem {
     Problem::new(Code::InvalidRequest, "there are a token and a signature")
         .because("a request is made by one caller")
         .keeping("nothing was changed")
+        .try_next("the same with one of them")
 }
 
 /// The error of who finds the door full.

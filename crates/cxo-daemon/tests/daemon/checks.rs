@@ -32,8 +32,7 @@ fn a_check_is_confined() {
          '! echo x > {root}repo/README.md', 'echo x > {root}cache/entry.txt']\n\
          [workspace]\nwritable = ['{root}cache']\n"
     );
-    std::fs::write(world.repo().join(".codex-orch/config.toml"), config).unwrap();
-    world.user_worked();
+    world.configure(&config);
     world.script("a", "echo a > a.txt\n");
     world.start();
     let run = world.run(vec![task("a", &[])]);
@@ -91,8 +90,7 @@ fn a_check_ends_with_its_run() {
         "[run]\nchecks = ['(read -r line < {home}/never) & echo $! > pid; echo in > {home}/began; wait']\n\
          [workspace]\nwritable = ['{home}']\n"
     );
-    std::fs::write(world.repo().join(".codex-orch/config.toml"), config).unwrap();
-    world.user_worked();
+    world.configure(&config);
     world.script("a", "true\n");
     world.start();
     let run = world.run(vec![task("a", &[])]);

@@ -144,8 +144,7 @@ fn a_confined_check_reads_no_key() {
         "[run]\nchecks = ['ls {root}state/codex-orch/keys/*', '! cat {root}state/codex-orch/keys/*', \
          '! cat {root}repo/.git/codex-orch/state.db', 'cat {root}repo/README.md', 'git log -1']\n"
     );
-    std::fs::write(world.repo().join(".codex-orch/config.toml"), config).unwrap();
-    world.user_worked();
+    world.configure(&config);
     world.script("a", "echo a > a.txt\n");
     world.start();
     let run = world.run(vec![task("a", &[])]);

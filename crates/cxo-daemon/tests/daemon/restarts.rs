@@ -117,8 +117,7 @@ fn an_interrupted_check_is_made_again() {
         check.replace("$HOME", &home(&world)),
         home(&world)
     );
-    std::fs::write(world.repo().join(".codex-orch/config.toml"), config).unwrap();
-    world.user_worked();
+    world.configure(&config);
     world.fifo("home/began");
     world.fifo("home/go");
     world.script("a", "echo a > a.txt\n");

@@ -140,6 +140,13 @@ impl World {
         said
     }
 
+    /// Puts these lines in the place of the repository's configuration: they may name places of this
+    /// world.
+    pub(crate) fn configure(&mut self, config: &str) {
+        write(&self.repo(), ".codex-orch/config.toml", config);
+        self.user_worked();
+    }
+
     /// What the user did since the world was made is theirs, too.
     pub(crate) fn user_worked(&mut self) {
         self.before = UserTree::of(&self.repo()).unwrap();

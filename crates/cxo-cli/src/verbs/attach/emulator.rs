@@ -122,6 +122,7 @@ fn unreadable(path: &str, error: &std::io::Error) -> Problem {
     Problem::new(Code::StateUnusable, "a transcript cannot be read")
         .because(format!("{}: {error}", crate::text::plain(path)))
         .keeping("the agent is not touched")
+        .try_next("cxo doctor")
 }
 
 #[cfg(test)]
