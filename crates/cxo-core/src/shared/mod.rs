@@ -5,20 +5,21 @@
 //! touch. Runs and this know each other by ids only, so each part of the log can be replayed alone.
 
 mod agents;
+mod command;
 mod locks;
+mod rejected;
 mod sessions;
 mod shares;
 mod submitted;
 mod tokens;
 
-use cxo_protocol::shared::{SessionEnd, TokenLimits};
-use cxo_protocol::{
-    AgentId, CommitId, LockId, LockPath, Principal, RunId, SessionId, SharedEvent, TaskId,
-    Timestamp,
-};
+use cxo_protocol::shared::SessionEnd;
+use cxo_protocol::{LockPath, Principal, RunId, SharedEvent, TaskId, Timestamp};
 
 pub use agents::{AGENT_LOST_AFTER_MS, Agents, MAX_AGENTS, Registered};
+pub use command::{SharedCommand, Submission, WhichLock};
 pub use locks::{Lock, Locks, MAX_LOCKS};
+pub use rejected::SharedRejected;
 pub use sessions::{MAX_SESSIONS, Session, Sessions};
 pub use shares::Places;
 pub use submitted::{MAX_ENDED_TASKS, Submitted, SubmittedTasks};
@@ -31,205 +32,6 @@ pub struct SharedStamped {
     pub at: Timestamp,
     /// What happened.
     pub event: SharedEvent,
-}
-
-/// Something that has to be decided about what is shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SharedCommand {
-    /// The configuration limits tokens like this.
-    LimitTokens(TokenLimits),
-    /// Start a session, or take it up again.
-    StartSession {
-        /// The session.
-        session: SessionId,
-        /// Whose it is.
-        principal: Principal,
-        /// The tree that it works on, absolute.
-        tree: String,
-        /// Whether it ends with its connection.
-        of_connection: bool,
-    },
-    /// End a session.
-    EndSession {
-        /// The session.
-        session: SessionId,
-        /// Who asks.
-        principal: Principal,
-        /// Why.
-        why: SessionEnd,
-    },
-    /// Take a lock, or renew it.
-    AcquireLock {
-        /// Who is to hold it.
-        session: SessionId,
-        /// Who asks.
-        principal: Principal,
-        /// What to lock.
-        on: LockPath,
-        /// Take it away from who holds it.
-        force: bool,
-        /// How long it is held without being renewed.
-        ttl_ms: u64,
-    },
-    /// Give a lock back.
-    ReleaseLock {
-        /// Who holds it.
-        session: SessionId,
-        /// Who asks.
-        principal: Principal,
-        /// Which one.
-        which: WhichLock,
-    },
-    /// Register an agent, or give it a new token.
-    RegisterAgent {
-        /// The agent.
-        agent: AgentId,
-        /// Which kind it is.
-        agent_type: String,
-        /// Who asks.
-        by: Principal,
-        /// The digest of its token.
-        token_sha256: String,
-        /// Until when the token is good.
-        expires_at: Timestamp,
-    },
-    /// An agent says that it lives.
-    Heartbeat {
-        /// The agent.
-        agent: AgentId,
-    },
-    /// An agent tells of tokens that it used.
-    ReportTokens {
-        /// The agent.
-        agent: AgentId,
-        /// How many.
-        tokens: u64,
-    },
-    /// The daemon was started anew: no connection of before is there any more.
-    EndConnections,
-    /// A file was written.
-    NoteWritten {
-        /// By which session.
-        session: SessionId,
-        /// The files with their digests, in order.
-        files: Vec<(String, Option<String>)>,
-    },
-    /// A tree was committed.
-    NoteCommitted {
-        /// By which session.
-        session: SessionId,
-        /// The commit.
-        commit: CommitId,
-    },
-    /// A branch was pushed.
-    NotePushed {
-        /// By which session.
-        session: SessionId,
-        /// The remote's name.
-        remote: String,
-        /// The branch.
-        branch: String,
-    },
-    /// The daemon's key was replaced.
-    NoteKeyRotated,
-}
-
-/// A lock, by one of its names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WhichLock {
-    /// By what it locks, whatever kind it is.
-    On(LockPath),
-    /// By its id.
-    Id(LockId),
-}
-
-/// Why a command about what is shared changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SharedRejected {
-    /// There is no session of that name.
-    #[error("there is no session {session}")]
-    NoSession {
-        /// The session.
-        session: SessionId,
-    },
-    /// A session of that name belongs to somebody else, or works on another tree.
-    #[error("the session {session} is taken")]
-    SessionTaken {
-        /// The session.
-        session: SessionId,
-    },
-    /// The session is somebody else's.
-    #[error("the session {session} is not the caller's")]
-    NotYours {
-        /// The session.
-        session: SessionId,
-    },
-    /// Somebody else holds an overlapping lock.
-    #[error("{path} is locked by {holder}")]
-    Locked {
-        /// What is locked.
-        path: String,
-        /// By whom.
-        holder: SessionId,
-        /// When the lock ends by itself.
-        expires_at: Timestamp,
-    },
-    /// The session does not hold that lock (any more).
-    #[error("the session {session} does not hold that lock")]
-    NotHeld {
-        /// The session.
-        session: SessionId,
-    },
-    /// Only the user may take a lock away.
-    #[error("only the user may take a lock away from another session")]
-    ForceDenied,
-    /// There are as many as there may be.
-    #[error("there are {limit} {what} already, which is the most")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many there may be, or how many may be the caller's.
-        limit: usize,
-        /// When the next one is free by itself, if time does that.
-        free_at: Option<Timestamp>,
-    },
-    /// There is no agent of that name.
-    #[error("there is no agent {agent}")]
-    NoAgent {
-        /// The agent.
-        agent: AgentId,
-    },
-    /// The report cannot be true.
-    #[error("a report counts at most {MAX_REPORT} tokens")]
-    AbsurdReport,
-    /// The tokens are used up, or set aside for turns that go on.
-    #[error("the token budget is used up: {used} used and {reserved} set aside of {limit}")]
-    OverBudget {
-        /// Used.
-        used: u64,
-        /// Set aside.
-        reserved: u64,
-        /// The limit that is met.
-        limit: u64,
-    },
-    /// A task of that name was submitted before.
-    #[error("a task {task} was submitted before")]
-    TaskExists {
-        /// The task.
-        task: TaskId,
-    },
-    /// No task of that name was submitted.
-    #[error("no task {task} was submitted")]
-    NoTask {
-        /// The task.
-        task: TaskId,
-    },
-    /// The task is at its end.
-    #[error("the task {task} is at its end")]
-    TaskOver {
-        /// The task.
-        task: TaskId,
-    },
 }
 
 /// What is shared.
@@ -458,17 +260,6 @@ impl Shared {
 /// Whether what belongs to one caller belongs to another: the user's screens act for the user.
 fn is_same_caller(one: &Principal, other: &Principal) -> bool {
     one == other || (one.is_users() && other.is_users())
-}
-
-/// What is submitted, beside the task's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Submission {
-    /// Which agent does it.
-    pub agent_type: String,
-    /// Who submits it.
-    pub by: Principal,
-    /// What is handed along.
-    pub metadata: serde_json::Value,
 }
 
 #[cfg(test)]

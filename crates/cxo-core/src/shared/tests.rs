@@ -2,7 +2,7 @@
 //! is decided and taken in, and after every one nothing is violated.
 
 use cxo_protocol::shared::{LockEnd, SessionEnd};
-use cxo_protocol::{Case, LockKind, TreePath};
+use cxo_protocol::{AgentId, Case, CommitId, LockId, LockKind, SessionId, TreePath};
 
 use super::*;
 
