@@ -90,6 +90,7 @@ pub(crate) enum Verb {
     Lock(verbs::lock::Lock),
     Budget(verbs::budget::Budget),
     Events(verbs::events::Events),
+    Mirror(verbs::mirror::Mirror),
     Call(verbs::call::Call),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
@@ -106,9 +107,12 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "A run under way, and after it",
         &["wait", "logs", "attach", "diff", "task", "resume", "cancel", "receipts", "recover"],
     ),
-    ("Working through the server", &["lock", "budget", "events", "call"]),
+    ("Working through the server", &["lock", "budget", "events", "mirror", "call"]),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
+
+/// The groups of which the help explains each verb; of the others it has the names.
+const EXPLAINED_GROUPS: usize = 2;
 
 /// The parser, with its one-screen help.
 pub(crate) fn command() -> clap::Command {
@@ -122,13 +126,17 @@ fn help(command: &clap::Command) -> String {
         "cxo: one goal, many coding agents, one verified branch\n\
          Usage: cxo [OPTIONS] VERB      More on a verb: cxo VERB --help\n",
     );
-    for (heading, verbs) in GROUPS {
+    let (explained, named) = GROUPS.split_at(EXPLAINED_GROUPS);
+    for (heading, verbs) in explained {
         let _ = writeln!(text, "\n{heading}");
         for verb in *verbs {
             let about = command.find_subcommand(verb).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(text, "  {verb:<12} {about}");
         }
+    }
+    for (heading, verbs) in named {
+        let _ = writeln!(text, "\n{heading}\n  {}", verbs.join("  "));
     }
     text.push_str("\nEverywhere\n");
     for arg in command.get_arguments() {

@@ -238,6 +238,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Lock(verb) => verb.run(context),
         Verb::Budget(crate::verbs::budget::Budget {}) => crate::verbs::budget::run(context),
         Verb::Events(verb) => verb.run(context),
+        Verb::Mirror(verb) => verb.run(context),
         Verb::Call(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),

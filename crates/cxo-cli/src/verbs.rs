@@ -16,6 +16,7 @@ pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod plan;
 pub(crate) mod receipts;
 pub(crate) mod recover;

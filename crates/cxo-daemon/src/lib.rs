@@ -23,6 +23,7 @@ mod inbox;
 pub mod init;
 mod keys;
 mod listener;
+mod mirror;
 mod paths;
 pub mod plan_preview;
 mod problems;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::params;
-use crate::params::{agents, locks, sessions, trees};
+use crate::params::{agents, locks, mirror, sessions, trees};
 use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
 
@@ -153,8 +153,8 @@ macro_rules! methods {
         /// The methods as types.
         pub mod method {
             use super::{
-                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, locks, params,
-                sessions, trees,
+                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, locks, mirror,
+                params, sessions, trees,
             };
             $(
                 $(#[doc = $doc])+
@@ -283,6 +283,10 @@ methods! {
     RecoverList "recover.list" (params::RecoverList) -> params::Recovered, User, Read, None;
     /// Puts a pinned work on a new branch of the user's repository.
     RecoverRestore "recover.restore" (params::RecoverRestore) -> params::Done, User, Write, Repository;
+    /// Whether the Markdown mirror in the work tree says what is.
+    MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Anyone, Read, None;
+    /// Writes the pages of the Markdown mirror that say something else than what is.
+    MirrorRefresh "mirror.refresh" (params::Nothing) -> mirror::MirrorRefreshed, User, Write, Tree;
     /// Puts a new key in the place of the repository's, and ends the connections of the old one.
     KeyRotate "key.rotate" (params::Nothing) -> params::Done, User, Write, None;
     /// Makes a link by which a browser signs in, once and within a minute.

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod locks;
+pub mod mirror;
 pub mod sessions;
 pub mod trees;
 

@@ -75,6 +75,10 @@ export interface Methods {
   "recover.list": { params: t.RecoverList; result: t.Recovered };
   /** Puts a pinned work on a new branch of the user's repository. */
   "recover.restore": { params: t.RecoverRestore; result: t.Done };
+  /** Whether the Markdown mirror in the work tree says what is. */
+  "mirror.status": { params: t.Nothing; result: t.MirrorStatus };
+  /** Writes the pages of the Markdown mirror that say something else than what is. */
+  "mirror.refresh": { params: t.Nothing; result: t.MirrorRefreshed };
   /** Puts a new key in the place of the repository's, and ends the connections of the old one. */
   "key.rotate": { params: t.Nothing; result: t.Done };
   /** Makes a link by which a browser signs in, once and within a minute. */
@@ -126,6 +130,8 @@ export const METHOD_KINDS: { readonly [M in Method]: "read" | "write" } = {
   "events.subscribe": "read",
   "recover.list": "read",
   "recover.restore": "write",
+  "mirror.status": "read",
+  "mirror.refresh": "write",
   "key.rotate": "write",
   "dashboard.link": "write",
   "daemon.status": "read",

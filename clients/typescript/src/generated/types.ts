@@ -535,6 +535,28 @@ export type MergeStep =
   /** It ended without a merge. */
   | "ended";
 
+/** The mirror says what is. */
+export interface MirrorRefreshed {
+  /** The first page, absolute. */
+  path: string;
+  /** The version of its pages. */
+  version: string;
+  /** The pages that were written, relative to the work tree: those that said something else. */
+  written: string[];
+}
+
+/** How far the mirror is behind. */
+export interface MirrorStatus {
+  /** The version of the pages that are there; absent if there are none. */
+  mirror_version?: string | null;
+  /** Whether the two differ. */
+  outdated: boolean;
+  /** The first page, absolute. */
+  path: string;
+  /** The version of what the pages would say now. Equal states have equal versions. */
+  version: string;
+}
+
 /** No parameters. */
 export type Nothing = Record<string, never>;
 

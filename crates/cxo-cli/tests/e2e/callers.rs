@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::world::{Setting, World};
+use crate::world::{Setting, World, git};
 
 fn world() -> World {
     Setting::command().file("src/a.txt", "one\n").build()
@@ -100,5 +100,27 @@ fn events_are_read_from_the_log_and_then_as_they_come() {
     child.wait().unwrap();
     let last = released["seq"].to_string();
     assert_eq!(world.json(&["events", "--since", &last])["events"], json!([]));
+    world.check_unlanded();
+}
+
+/// [B7.1] The mirror is written when it is asked for, git does not see it, and it is outdated as
+/// soon as something else is true.
+#[test]
+fn a_mirror_is_refreshed_when_it_is_asked_for() {
+    let mut world = world();
+    let status = world.cxo(&["mirror", "status"]);
+    assert_eq!(status.stdout, "There is no mirror yet.\n  cxo mirror refresh\n");
+    world.cxo(&["mirror", "refresh"]);
+    let page = world.repo().join(".codex-orch/mirror/status.md");
+    assert!(!std::fs::read_to_string(&page).unwrap().contains("src/a.txt"));
+    assert_eq!(world.json(&["mirror", "status"])["outdated"], false);
+    assert_eq!(git(&world.repo(), &["status", "--porcelain"]), "");
+
+    assert_eq!(world.cxo(&["lock", "acquire", "src/a.txt"]).code, 0);
+    assert_eq!(world.json(&["mirror", "status"])["outdated"], true);
+    let written = world.json(&["mirror", "refresh"])["written"].clone();
+    assert_eq!(written, json!([".codex-orch/mirror/status.md"]));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("| src/a.txt | cli |"));
+    world.user_worked();
     world.check_unlanded();
 }

@@ -84,6 +84,7 @@ fn steady(value: &mut Value) {
                     "expires_at" | "acquired_at" | "last_heartbeat" => {
                         *value = json!(1_800_000_000_000_u64);
                     }
+                    "version" | "mirror_version" => *value = json!("5d".repeat(8)),
                     "uptime_seconds" => *value = json!(12),
                     "seq" => *value = json!(42),
                     "token" => *value = json!("5d".repeat(32)),
@@ -152,6 +153,8 @@ fn tell(story: &mut Story) {
     story.call("pubsub.subscribe", json!({"topics": ["lock.changed", "task.*"], "since": 0}));
     story.call("pubsub.unsubscribe", json!({"topics": ["task.*"]}));
     story.call("session.end", json!({"session_id": "me"}));
+    story.call("mirror.refresh", json!({}));
+    story.call("mirror.status", json!({}));
     story.call("dashboard.link", json!({}));
     story.call("key.rotate", json!({}));
 }

@@ -4,6 +4,7 @@
 mod agents;
 mod files;
 mod locks;
+mod mirror;
 mod names;
 mod sessions;
 mod start;
@@ -178,6 +179,8 @@ impl Handlers {
             }
             Request::RecoverList(params) => json(&self.recover_list(&params).await?),
             Request::RecoverRestore(params) => self.recover_restore(params, call).await,
+            Request::MirrorStatus(_) => json(&self.mirror_status().await?),
+            Request::MirrorRefresh(_) => self.refresh_mirror(call).await,
             Request::KeyRotate(_) => self.rotate_key(call).await,
             Request::DashboardLink(_) => json(&self.dashboard_link()?),
             Request::DaemonStatus(_) => json(&self.daemon_status()),
