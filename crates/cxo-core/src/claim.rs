@@ -2,7 +2,7 @@
 //! fence that only ever grows, so that what an earlier holder says late is told apart from what
 //! the present one says.
 
-use cxo_protocol::{AttemptId, EffectId, Role, Timestamp};
+use cxo_protocol::{AttemptId, AttemptRole, EffectId, Timestamp};
 
 /// The right of one attempt to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Claim {
     /// The attempt that holds it.
     pub attempt: AttemptId,
     /// Who the agent is.
-    pub role: Role,
+    pub role: AttemptRole,
     /// When it was taken.
     pub taken_at: Timestamp,
     /// Whether the agent has named its thread since.
@@ -28,7 +28,7 @@ pub enum ClaimedThread {
 
 impl Claim {
     /// A fresh claim.
-    pub fn new(attempt: AttemptId, role: Role, taken_at: Timestamp) -> Self {
+    pub fn new(attempt: AttemptId, role: AttemptRole, taken_at: Timestamp) -> Self {
         Self { attempt, role, taken_at, thread: ClaimedThread::Unconfirmed }
     }
 

@@ -6,9 +6,9 @@ mod stage;
 use std::sync::Arc;
 
 use cxo_protocol::{
-    Action, Answer, AttemptEnd, CommitId, Conflict, EffectId, Event, Feedback, Kept, LandingEnd,
-    PlanTask, Receipt, Role, RunAttempt, RunsLater, Start, TaskFailure, TaskId, Timestamp, Topic,
-    Unchanged, Usage, Work,
+    Action, Answer, AttemptEnd, AttemptRole, CommitId, Conflict, EffectId, Event, Feedback, Kept,
+    LandingEnd, PlanTask, Receipt, RunAttempt, RunsLater, Start, TaskFailure, TaskId, Timestamp,
+    Topic, Unchanged, Usage, Work,
 };
 
 use crate::claim::{Claim, ClaimedThread};
@@ -220,7 +220,7 @@ impl Task {
                 stage == Stage::Working
                     || matches!(step, Some(Step::Resolving { claim: Some(_), .. }))
             }
-            Event::AttemptStarted { role: Role::Resolver, .. } => {
+            Event::AttemptStarted { role: AttemptRole::Resolver, .. } => {
                 matches!(step, Some(Step::Resolving { claim: None, .. }))
             }
             Event::AttemptStarted { .. } => stage == Stage::Ready,
@@ -454,11 +454,11 @@ impl Task {
         };
     }
 
-    fn note_start(&mut self, role: cxo_protocol::Role, base: Option<&CommitId>, at: Timestamp) {
+    fn note_start(&mut self, role: AttemptRole, base: Option<&CommitId>, at: Timestamp) {
         self.started_at.get_or_insert(at);
         match role {
-            cxo_protocol::Role::Resolver => self.counts.resolvers += 1,
-            cxo_protocol::Role::Worker | cxo_protocol::Role::Planner => {
+            AttemptRole::Resolver => self.counts.resolvers += 1,
+            AttemptRole::Worker | AttemptRole::Planner => {
                 self.counts.attempts += 1;
                 self.base = base.cloned();
             }

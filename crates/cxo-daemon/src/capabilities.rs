@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cxo_protocol::methods::METHODS;
-use cxo_protocol::{Principal, Timestamp};
+use cxo_protocol::{Principal, Role, Timestamp};
 
 use crate::fresh;
 
@@ -27,7 +27,8 @@ pub(crate) struct Capability {
 impl Capability {
     /// All that the method table lets a principal do.
     pub(crate) fn whole(principal: Principal, expires_at: Option<Timestamp>) -> Self {
-        let allowed = METHODS.iter().filter(|row| row.access.admits(&principal));
+        let role = Role::without_token(&principal);
+        let allowed = METHODS.iter().filter(|row| row.access.admits(&principal, role));
         let methods = allowed.map(|row| row.name).collect();
         Self { principal, methods, expires_at }
     }

@@ -3,16 +3,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cxo_protocol::methods::Request;
+use cxo_protocol::methods::{Request, Row};
 use cxo_protocol::wire::header::{Headers, params_text};
 use cxo_protocol::wire::{Call, Key};
-use cxo_protocol::{AgentId, Code, Principal, Problem};
+use cxo_protocol::{AgentId, Code, Principal, Problem, Role};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use crate::capabilities::{Capability, CapabilityId};
 use crate::door::{Away, Inside};
-use crate::handlers::{Handlers, understood};
+use crate::handlers::{Handlers, known_method, understood};
 use crate::inbox::{Inbox, Message};
 use crate::supervised::Supervised;
 use crate::{fresh, problems};
@@ -82,8 +82,21 @@ impl Drop for Visit {
     }
 }
 
-/// What a right is limited to, beside what the method table says of its principal.
-pub(crate) type Limits = Option<Arc<Capability>>;
+/// What a right is limited to at this moment: what the method table says of the role that it gives, and
+/// the methods of a capability.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    role: Role,
+    capability: Option<Arc<Capability>>,
+}
+
+impl Limits {
+    /// Whether the right of this principal reaches a method.
+    pub(crate) fn admit(&self, principal: &Principal, row: &Row) -> bool {
+        let allows = |capability: &Arc<Capability>| capability.methods.contains(row.name);
+        row.access.admits(principal, self.role) && self.capability.as_ref().is_none_or(allows)
+    }
+}
 
 impl Gate {
     /// A gate that nobody came through yet.
@@ -120,7 +133,7 @@ impl Gate {
             let mut agents = shared.agents.iter();
             agents.find(|(_, agent)| agent.token_sha256 == *digest).map(|(id, _)| id.clone())
         })?;
-        stored_of(&agent, &self.handlers)?;
+        known_agent(&agent, &self.handlers)?;
         Some((Principal::Agent(agent.clone()), Right::Token(agent, stored)))
     }
 
@@ -128,45 +141,53 @@ impl Gate {
     pub(crate) fn still(&self, right: &Right) -> bool {
         match right {
             Right::Key(_) | Right::Peer | Right::EachRequest => true,
-            Right::Token(agent, stored) => self.has_token(agent, stored),
-            Right::Capability(id) | Right::SignIn(id, _) => {
-                self.handlers.capabilities.look_up(*id).is_some()
+            Right::Token(..) | Right::Capability(_) | Right::SignIn(..) => {
+                self.limits(right).is_ok()
             }
         }
     }
 
-    fn has_token(&self, agent: &AgentId, stored: &Key) -> bool {
-        stored_of(agent, &self.handlers).is_some_and(|now| now == *stored)
+    /// The role of who comes by a token, while the token is worth something.
+    fn role_by(&self, agent: &AgentId, stored: &Key) -> Option<Role> {
+        let known = known_agent(agent, &self.handlers)?;
+        (known.stored == *stored).then_some(known.role)
     }
 
-    /// Whether a right is worth something for this request, and what it is limited to. `body` is
-    /// the request as it came.
-    pub(crate) fn limits(
+    /// What a right is limited to for this request, if it is worth something for it. `body` is the
+    /// request as it came.
+    pub(crate) fn limits_for(
         &self,
         right: &Right,
         call: &Call,
         body: &[u8],
     ) -> Result<Limits, Problem> {
+        if matches!(right, Right::EachRequest) {
+            let key = self.handlers.keys.key()?;
+            let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+            headers
+                .check(&key, call, params_text(body), fresh::wall())
+                .map_err(|error| unauthenticated(error.to_string()))?;
+        }
+        self.limits(right)
+    }
+
+    /// What a right is limited to, if it is worth something. Requests that are signed one by one have
+    /// been looked at by then.
+    pub(crate) fn limits(&self, right: &Right) -> Result<Limits, Problem> {
         match right {
-            Right::Key(_) | Right::Peer => Ok(None),
-            Right::Token(agent, stored) => {
-                if self.has_token(agent, stored) {
-                    Ok(None)
-                } else {
-                    Err(unauthenticated("the token has ended"))
-                }
+            Right::Key(_) | Right::Peer | Right::EachRequest => {
+                Ok(Limits { role: Role::Root, capability: None })
             }
+            Right::Token(agent, stored) => match self.role_by(agent, stored) {
+                Some(role) => Ok(Limits { role, capability: None }),
+                None => Err(unauthenticated("the token has ended")),
+            },
             Right::Capability(id) | Right::SignIn(id, _) => {
                 let found = self.handlers.capabilities.look_up(*id);
-                found.map(Some).ok_or_else(|| unauthenticated("the capability has ended"))
-            }
-            Right::EachRequest => {
-                let key = self.handlers.keys.key()?;
-                let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-                headers
-                    .check(&key, call, params_text(body), fresh::wall())
-                    .map_err(|error| unauthenticated(error.to_string()))?;
-                Ok(None)
+                let capability =
+                    found.ok_or_else(|| unauthenticated("the capability has ended"))?;
+                let role = Role::without_token(&capability.principal);
+                Ok(Limits { role, capability: Some(capability) })
             }
         }
     }
@@ -177,15 +198,14 @@ impl Gate {
 pub(crate) fn admit(
     (method, params): (&str, Value),
     principal: &Principal,
-    limits: Option<&Capability>,
+    limits: &Limits,
 ) -> Result<Request, Problem> {
-    let request = understood(method, params)?;
-    let row = request.row();
-    let by_rule = row.access.admits(principal);
-    if !by_rule || limits.is_some_and(|capability| !capability.methods.contains(row.name)) {
-        return Err(problems::forbidden(principal, row.name));
+    // Who may not ask at all hears nothing of how it is asked.
+    let row = known_method(method)?;
+    if !limits.admit(principal, &row) {
+        return Err(problems::not_admitted(principal, limits.role, &row));
     }
-    Ok(request)
+    understood(method, params)
 }
 
 /// The error of who did not prove itself.
@@ -196,11 +216,21 @@ pub(crate) fn unauthenticated(why: impl Into<String>) -> Problem {
         .try_next("read docs/protocol.md: a connection begins with a hello")
 }
 
-/// What is stored of a registered agent's token, while it is worth something.
-pub(crate) fn stored_of(agent: &AgentId, handlers: &Handlers) -> Option<Key> {
+/// What is kept of a registered agent to know it by.
+#[derive(Debug)]
+pub(crate) struct KnownAgent {
+    /// What is stored of its token.
+    pub(crate) stored: Key,
+    /// What the token lets it do.
+    pub(crate) role: Role,
+}
+
+/// A registered agent, while its token is worth something.
+pub(crate) fn known_agent(agent: &AgentId, handlers: &Handlers) -> Option<KnownAgent> {
     let now = fresh::now();
     handlers.published.shared(|shared| {
-        let registered = shared.agents.get(agent).ok()?;
-        (now < registered.expires_at).then(|| Key::from_hex(&registered.token_sha256)).flatten()
+        let registered = shared.agents.get(agent).ok().filter(|agent| now < agent.expires_at)?;
+        let stored = Key::from_hex(&registered.token_sha256)?;
+        Some(KnownAgent { stored, role: registered.role })
     })
 }

@@ -2,7 +2,8 @@
 
 use cxo_core::{Rejected, SharedRejected};
 use cxo_git::{FileError, GitError, PatchError, SessionTreeError};
-use cxo_protocol::{Code, Principal, Problem, Timestamp};
+use cxo_protocol::methods::Row;
+use cxo_protocol::{Code, Principal, Problem, Role, Timestamp};
 use cxo_store::StoreError;
 
 use crate::fresh;
@@ -216,6 +217,17 @@ pub(crate) fn forbidden(principal: &Principal, why: &str) -> Problem {
     Problem::new(Code::Forbidden, format!("{principal} may not do this"))
         .because(why)
         .keeping(NOTHING)
+}
+
+/// The error of a method that the table does not admit this caller to.
+pub(crate) fn not_admitted(principal: &Principal, role: Role, row: &Row) -> Problem {
+    match principal {
+        Principal::User | Principal::Gui | Principal::Attempt(_) => forbidden(principal, row.name),
+        Principal::Agent(_) => {
+            forbidden(principal, &format!("{} is not for an agent with the role {role}", row.name))
+                .try_next("cxo call agent.list")
+        }
+    }
 }
 
 /// A plan with many faults is wrong in the same way many times.

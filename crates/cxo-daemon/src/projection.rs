@@ -13,8 +13,8 @@ use cxo_core::{Run, Stamped};
 use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
 use cxo_protocol::view::{RunView, RunWord, TaskView};
 use cxo_protocol::{
-    AgentFailure, Answer, AttemptEnd, AttemptId, Event, LandingEnd, LandingId, Published,
-    QuestionId, Role, RunId, TaskId, Timestamp, Usage,
+    AgentFailure, Answer, AttemptEnd, AttemptId, AttemptRole, Event, LandingEnd, LandingId,
+    Published, QuestionId, RunId, TaskId, Timestamp, Usage,
 };
 
 use crate::published::Touched;
@@ -222,7 +222,7 @@ fn log_of(run: &Run, attempt: &AttemptId) -> String {
 
 fn started_row(
     run: &Run,
-    (task, attempt, role): (&TaskId, &AttemptId, Role),
+    (task, attempt, role): (&TaskId, &AttemptId, AttemptRole),
     thread: Option<String>,
     at: Timestamp,
 ) -> AttemptRow {

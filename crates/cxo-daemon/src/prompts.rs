@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use cxo_protocol::{Conflict, Feedback, PlanTask, Role, RunOptions};
+use cxo_protocol::{AttemptRole, Conflict, Feedback, PlanTask, RunOptions};
 
 /// Lines of a check's output that an agent is shown.
 const MAX_LINES: usize = 60;
@@ -43,7 +43,7 @@ pub(crate) fn plan_schema() -> serde_json::Value {
     })
 }
 
-fn role_line(role: Role) -> String {
+fn role_line(role: AttemptRole) -> String {
     format!("cxo-role: {}\n\n", role.word())
 }
 
@@ -53,7 +53,7 @@ fn data(name: &str, text: &str) -> String {
 
 /// The prompt of a planner.
 pub(crate) fn planner(options: &RunOptions, errors: &[String]) -> String {
-    let mut prompt = role_line(Role::Planner);
+    let mut prompt = role_line(AttemptRole::Planner);
     if !errors.is_empty() {
         prompt.push_str(
             "The plan that was answered cannot be followed. Answer the whole plan again, with \
@@ -93,7 +93,7 @@ fn add_checks(prompt: &mut String, options: &RunOptions) {
 
 /// The prompt of a worker at its first attempt, or when it has no thread to go on with.
 pub(crate) fn worker(options: &RunOptions, task: &PlanTask, feedback: Option<&Feedback>) -> String {
-    let mut prompt = role_line(Role::Worker);
+    let mut prompt = role_line(AttemptRole::Worker);
     prompt.push_str(
         "Do the task below in the working directory, which is a checkout of the repository. \
          Other agents do the other tasks of the request at the same time, in checkouts of their \
@@ -115,7 +115,7 @@ pub(crate) fn worker(options: &RunOptions, task: &PlanTask, feedback: Option<&Fe
 
 /// The prompt that goes on with a worker's thread.
 pub(crate) fn worker_again(task: &PlanTask, feedback: Option<&Feedback>) -> String {
-    let mut prompt = role_line(Role::Worker);
+    let mut prompt = role_line(AttemptRole::Worker);
     let _ = writeln!(prompt, "Task {}: {}\n", task.id, task.title);
     match feedback {
         Some(feedback) => prompt.push_str(&feedback_text(feedback)),
@@ -186,7 +186,7 @@ pub(crate) struct Sides<'a> {
 
 /// The prompt of a resolver.
 pub(crate) fn resolver(options: &RunOptions, task: &PlanTask, sides: &Sides<'_>) -> String {
-    let mut prompt = role_line(Role::Resolver);
+    let mut prompt = role_line(AttemptRole::Resolver);
     prompt.push_str(
         "Two changes to this repository conflict. The working directory holds their merge, with \
          conflict markers (`<<<<<<<`, `=======`, `>>>>>>>`). Resolve the conflict in the files \

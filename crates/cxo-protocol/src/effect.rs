@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentFailure, AttemptEnd, AttemptId, CheckCommand, CommitId, ConflictedFile, EffectId,
-    Feedback, Kept, LandingId, PlanTask, Published, Receipt, Role, RunId, RunOptions, RunsLater,
-    TaskId, TreeId, Usage, Work,
+    AgentFailure, AttemptEnd, AttemptId, AttemptRole, CheckCommand, CommitId, ConflictedFile,
+    EffectId, Feedback, Kept, LandingId, PlanTask, Published, Receipt, RunId, RunOptions,
+    RunsLater, TaskId, TreeId, Usage, Work,
 };
 
 /// Something to be done in the world for one run.
@@ -102,7 +102,7 @@ pub struct RunAttempt {
     /// The task as it stands in the plan.
     pub task: Arc<PlanTask>,
     /// Who the agent is.
-    pub role: Role,
+    pub role: AttemptRole,
     /// What the work is compared with and committed onto; absent without git.
     pub base: Option<CommitId>,
     /// Which content the workspace starts with.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddedEdge, AgentFailure, AttemptId, CommitId, ConflictedFile, Feedback, LandingId, Plan,
-    QuestionId, Receipt, Role, RunId, RunOptions, RunsLater, TaskFailure, TaskId, Timestamp,
+    AddedEdge, AgentFailure, AttemptId, AttemptRole, CommitId, ConflictedFile, Feedback, LandingId,
+    Plan, QuestionId, Receipt, RunId, RunOptions, RunsLater, TaskFailure, TaskId, Timestamp,
     TreeId, Usage, Work,
 };
 
@@ -129,7 +129,7 @@ pub enum Event {
         /// The attempt, which is also its effect.
         attempt: AttemptId,
         /// Who the agent is in it.
-        role: Role,
+        role: AttemptRole,
         /// What the workspace starts from; absent without git.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<CommitId>,

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::params;
 use crate::params::{agents, locks, mirror, sessions, trees};
+use crate::role::Role;
 use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
 
@@ -22,19 +23,40 @@ pub enum Access {
     Own,
     /// The user and registered agents, each on the trees of their own sessions.
     Tree,
+    /// The user and roots.
+    Root,
+    /// The user, roots and workers.
+    Work,
+    /// The user, roots and plan architects.
+    Plan,
+    /// The user and reviewers.
+    Review,
+    /// The user, roots and managers of the mirror.
+    Mirror,
     /// The user, and the user's screens.
     User,
 }
 
 impl Access {
-    /// Whether this kind of caller may call such a method at all.
-    pub fn admits(self, principal: &Principal) -> bool {
-        match (self, principal) {
-            (_, Principal::User | Principal::Gui)
-            | (Self::Anyone, Principal::Agent(_) | Principal::Attempt(_))
-            | (Self::Own | Self::Tree, Principal::Agent(_)) => true,
-            (Self::Own | Self::Tree, Principal::Attempt(_))
-            | (Self::User, Principal::Agent(_) | Principal::Attempt(_)) => false,
+    /// Whether this kind of caller may call such a method at all. The role is the one that an agent's
+    /// token gives; nobody else's matters.
+    pub fn admits(self, principal: &Principal, role: Role) -> bool {
+        match principal {
+            Principal::User | Principal::Gui => true,
+            Principal::Agent(_) => self.admits_agent(role),
+            Principal::Attempt(_) => self == Self::Anyone,
+        }
+    }
+
+    fn admits_agent(self, role: Role) -> bool {
+        match self {
+            Self::Anyone | Self::Own | Self::Tree => true,
+            Self::Root => role == Role::Root,
+            Self::Work => matches!(role, Role::Root | Role::Worker),
+            Self::Plan => matches!(role, Role::Root | Role::PlanArchitect),
+            Self::Review => role == Role::Reviewer,
+            Self::Mirror => matches!(role, Role::Root | Role::DocMirrorManager),
+            Self::User => false,
         }
     }
 }
@@ -148,6 +170,12 @@ pub enum ParseError {
     },
 }
 
+impl ParseError {
+    fn no_such_method(name: &str) -> Self {
+        Self::NoSuchMethod { name: name.chars().take(80).flat_map(char::escape_debug).collect() }
+    }
+}
+
 macro_rules! methods {
     ($( $(#[doc = $doc:literal])+ $name:ident $wire:literal ($params:ty) -> $reply:ty, $access:ident, $kind:ident, $scope:ident; )*) => {
         /// The methods as types.
@@ -188,9 +216,15 @@ macro_rules! methods {
                     $( $wire => serde_json::from_value(given)
                         .map(Self::$name)
                         .map_err(|source| ParseError::BadParams { method: $wire, source }), )*
-                    _ => Err(ParseError::NoSuchMethod {
-                        name: name.chars().take(80).flat_map(char::escape_debug).collect(),
-                    }),
+                    _ => Err(ParseError::no_such_method(name)),
+                }
+            }
+
+            /// The row of that name.
+            pub fn row_of(name: &str) -> Result<Row, ParseError> {
+                match name {
+                    $( $wire => Ok(<method::$name as Method>::ROW), )*
+                    _ => Err(ParseError::no_such_method(name)),
                 }
             }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Case, CommitId, LockId, LockKind, RunId, SessionId, TaskId, Timestamp, TreePath,
+    AgentId, Case, CommitId, LockId, LockKind, Role, RunId, SessionId, TaskId, Timestamp, TreePath,
 };
 
 /// Who calls, as far as rights go. Given by how the caller proved itself, never by what it says.
@@ -201,6 +201,9 @@ pub enum SharedEvent {
         agent: AgentId,
         /// Which kind of agent it says it is.
         agent_type: String,
+        /// Its role; that of an agent registered before there were roles is worker.
+        #[serde(default)]
+        role: Role,
         /// Who registered it.
         by: Principal,
         /// The digest of its token, in hex. The token itself is kept nowhere.

@@ -31,7 +31,7 @@ pub struct ChangeStat {
 /// Who an agent is in an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum AttemptRole {
     /// Makes the plan.
     Planner,
     /// Works on a task.
@@ -40,7 +40,7 @@ pub enum Role {
     Resolver,
 }
 
-impl Role {
+impl AttemptRole {
     /// The role as it stands in prompts and on screens.
     pub fn word(self) -> &'static str {
         match self {

@@ -32,6 +32,11 @@ pub(super) fn methods() -> Result<String> {
             Access::Anyone => "everybody who proved who they are",
             Access::Own => "the user, and an agent about itself",
             Access::Tree => "the user and registered agents, on the trees of their own sessions",
+            Access::Root => "the user and agents with the role root",
+            Access::Work => "the user and agents with the role root or worker",
+            Access::Plan => "the user and agents with the role root or plan-architect",
+            Access::Review => "the user and agents with the role reviewer",
+            Access::Mirror => "the user and agents with the role root or doc-mirror-manager",
             Access::User => "the user who owns the daemon",
         };
         let scope = match row.scope {

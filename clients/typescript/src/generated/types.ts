@@ -38,6 +38,8 @@ export interface AgentRegister {
   agent_id: AgentId;
   /** Which kind of agent it is: `codex`, `claude` … */
   agent_type: string;
+  /** What it may do; a worker unless another is given. */
+  role?: Role;
 }
 
 /** An agent is registered. */
@@ -58,6 +60,8 @@ export interface AgentView {
   agent_type: string;
   /** When it was last heard of. */
   last_heartbeat: Timestamp;
+  /** Its role. */
+  role: Role;
   /** How it is. */
   status: AgentWord;
   /** Tokens that it used. */
@@ -726,6 +730,22 @@ export interface ResumeRun {
   /** The hash of the commands that the person approves, or `any`. */
   trust?: string | null;
 }
+
+/**
+ * What a registered agent may do, beside what every agent may. The words of older orchestrators are
+ * taken as well: `session-root`, `main-worker`, `merge-reviewer`.
+ */
+export type Role =
+  /** Plans, hands out work and merges: it stands for the user in everything that agents do together. */
+  | "root"
+  /** Works on what was planned. */
+  | "worker"
+  /** Says of finished work whether it may be merged. */
+  | "reviewer"
+  /** Makes and changes plans. */
+  | "plan-architect"
+  /** Keeps the written mirror of the state up to date. */
+  | "doc-mirror-manager";
 
 /** What executes a file later. */
 export type RunBy =

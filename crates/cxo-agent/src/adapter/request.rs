@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cxo_protocol::{AttemptId, EffectId, Role, RunId, TaskId, Usage};
+use cxo_protocol::{AttemptId, AttemptRole, EffectId, RunId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::Environment;
@@ -32,7 +32,7 @@ pub struct AgentRequest<'a> {
     /// The task, for `CXO_TASK`; a planner has none.
     pub task: Option<&'a TaskId>,
     /// Who the agent is, for `CXO_ROLE`.
-    pub role: Role,
+    pub role: AttemptRole,
     /// What to do, in words. Of any length: it never becomes an argument.
     pub prompt: &'a str,
     /// The checkout to work in.

@@ -172,7 +172,7 @@ fn each_change_is_one_line() {
         Event::AttemptStarted {
             task: t1(),
             attempt,
-            role: cxo_protocol::Role::Worker,
+            role: cxo_protocol::AttemptRole::Worker,
             base: None,
             thread: None,
         },

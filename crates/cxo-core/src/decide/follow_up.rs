@@ -1,8 +1,8 @@
 //! What a state calls for by itself, one step at a time, until it calls for nothing more.
 
 use cxo_protocol::{
-    AttemptId, Event, LandingId, PlanApproval, Published, RedBase, Role, RunEnd, RunFailure, Start,
-    Usage, WorkspaceKind,
+    AttemptId, AttemptRole, Event, LandingId, PlanApproval, Published, RedBase, RunEnd, RunFailure,
+    Start, Usage, WorkspaceKind,
 };
 
 use super::stage::failed;
@@ -79,7 +79,7 @@ fn start_resolver(run: &Run) -> Option<Event> {
     Some(Event::AttemptStarted {
         task: task.spec.id.clone(),
         attempt: AttemptId::of(&run.id, &task.spec.id, 'r', fence),
-        role: Role::Resolver,
+        role: AttemptRole::Resolver,
         base: Some(landing.target.clone()),
         thread: None,
     })
@@ -112,7 +112,7 @@ fn start_attempt(run: &Run) -> Option<Event> {
     Some(Event::AttemptStarted {
         task: task.spec.id.clone(),
         attempt: AttemptId::of(&run.id, &task.spec.id, 'a', task.counts.attempts + 1),
-        role: Role::Worker,
+        role: AttemptRole::Worker,
         base,
         thread: task.thread.clone(),
     })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cxo_protocol::{AgentId, Principal, SharedEvent, Timestamp};
+use cxo_protocol::{AgentId, Principal, Role, SharedEvent, Timestamp};
 
 use super::SharedRejected;
 
@@ -20,6 +20,8 @@ const BEAT_EVERY_MS: u64 = 20_000;
 pub struct Registered {
     /// Which kind it says it is.
     pub agent_type: String,
+    /// What its token lets it do.
+    pub role: Role,
     /// Who registered it.
     pub by: Principal,
     /// The digest of its token, in hex.

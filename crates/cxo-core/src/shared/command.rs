@@ -1,7 +1,7 @@
 //! What can be asked of what is shared.
 
 use cxo_protocol::shared::{SessionEnd, TokenLimits};
-use cxo_protocol::{AgentId, CommitId, LockId, LockPath, Principal, SessionId, Timestamp};
+use cxo_protocol::{AgentId, CommitId, LockId, LockPath, Principal, Role, SessionId, Timestamp};
 
 /// Something that has to be decided about what is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub enum SharedCommand {
         agent: AgentId,
         /// Which kind it is.
         agent_type: String,
+        /// Its role.
+        role: Role,
         /// Who asks.
         by: Principal,
         /// The digest of its token.

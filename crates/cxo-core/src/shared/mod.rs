@@ -88,11 +88,19 @@ impl Shared {
                 self.sessions.owned(session, principal)?;
                 self.locks.release(session, which)
             }
-            SharedCommand::RegisterAgent { agent, agent_type, by, token_sha256, expires_at } => {
+            SharedCommand::RegisterAgent {
+                agent,
+                agent_type,
+                role,
+                by,
+                token_sha256,
+                expires_at,
+            } => {
                 self.agents.admit(agent)?;
                 Ok(vec![SharedEvent::AgentRegistered {
                     agent: agent.clone(),
                     agent_type: agent_type.clone(),
+                    role: *role,
                     by: by.clone(),
                     token_sha256: token_sha256.clone(),
                     expires_at: *expires_at,
@@ -203,22 +211,7 @@ impl Shared {
             }
             SharedEvent::LockRenewed { lock, expires_at } => self.locks.renew(lock, *expires_at),
             SharedEvent::LockReleased { lock, .. } => self.locks.remove(lock),
-            SharedEvent::AgentRegistered { agent, agent_type, by, token_sha256, expires_at } => {
-                let forgotten = self.agents.put(
-                    agent,
-                    Registered {
-                        agent_type: agent_type.clone(),
-                        by: by.clone(),
-                        token_sha256: token_sha256.clone(),
-                        expires_at: *expires_at,
-                        last_heartbeat: at,
-                        lost: false,
-                    },
-                );
-                if let Some(forgotten) = forgotten {
-                    self.tokens.forget(&forgotten);
-                }
-            }
+            event @ SharedEvent::AgentRegistered { .. } => self.register(event, at),
             SharedEvent::AgentBeat { agent } => self.agents.heard(agent, at),
             SharedEvent::AgentLost { agent } => self.agents.lost(agent),
             SharedEvent::TokensReserved { task, tokens } => self.tokens.set_aside(task, *tokens),
@@ -253,6 +246,26 @@ impl Shared {
             | SharedEvent::TreeCommitted { .. }
             | SharedEvent::BranchPushed { .. }
             | SharedEvent::KeyRotated {} => {}
+        }
+    }
+
+    fn register(&mut self, event: &SharedEvent, at: Timestamp) {
+        let SharedEvent::AgentRegistered { agent, agent_type, role, by, token_sha256, expires_at } =
+            event
+        else {
+            return;
+        };
+        let registered = Registered {
+            agent_type: agent_type.clone(),
+            role: *role,
+            by: by.clone(),
+            token_sha256: token_sha256.clone(),
+            expires_at: *expires_at,
+            last_heartbeat: at,
+            lost: false,
+        };
+        if let Some(forgotten) = self.agents.put(agent, registered) {
+            self.tokens.forget(&forgotten);
         }
     }
 }

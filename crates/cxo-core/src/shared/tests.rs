@@ -2,7 +2,7 @@
 //! is decided and taken in, and after every one nothing is violated.
 
 use cxo_protocol::shared::{LockEnd, SessionEnd};
-use cxo_protocol::{AgentId, Case, CommitId, LockId, LockKind, SessionId, TreePath};
+use cxo_protocol::{AgentId, Case, CommitId, LockId, LockKind, Role, SessionId, TreePath};
 
 use super::*;
 
@@ -125,6 +125,7 @@ pub(super) fn register(name: &str, by: &Principal) -> SharedCommand {
     SharedCommand::RegisterAgent {
         agent: agent(name),
         agent_type: "codex".to_owned(),
+        role: Role::Worker,
         by: by.clone(),
         token_sha256: format!("digest of {name}"),
         expires_at: START.plus_millis(60 * MINUTE),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use cxo_protocol::event::Topic;
 use cxo_protocol::{
-    AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, ChangeStat, CheckCommand, CommitId,
-    ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, LaterMore, Plan,
-    PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, Role, RunBy, RunEnd,
+    AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, AttemptRole, ChangeStat, CheckCommand,
+    CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, LaterMore,
+    Plan, PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, RunBy, RunEnd,
     RunFailure, RunId, RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId,
     Unchanged, Usage, Verdict, Work, WorkspaceKind,
 };
@@ -288,7 +288,7 @@ fn of_task(kind: u64, c: &mut Chance) -> Event {
     let question = QuestionId::of(&run(), &task, number);
     match kind {
         15 => {
-            let roles = [Role::Worker, Role::Resolver, Role::Planner];
+            let roles = [AttemptRole::Worker, AttemptRole::Resolver, AttemptRole::Planner];
             let role = *c.pick(&roles).unwrap();
             Event::AttemptStarted {
                 task,

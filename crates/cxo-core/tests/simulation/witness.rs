@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cxo_core::Stamped;
 use cxo_protocol::{
-    AgentFailure, AttemptEnd, AttemptId, EffectId, Event, Plan, PlanApproval, Remedy, Role, RunEnd,
-    RunId, RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
+    AgentFailure, AttemptEnd, AttemptId, AttemptRole, EffectId, Event, Plan, PlanApproval, Remedy,
+    RunEnd, RunId, RunOptions, TaskFailure, TaskId, Timestamp, Unchanged,
 };
 
 use crate::consent::Consent;
@@ -202,7 +202,8 @@ impl Account {
         match event {
             Event::AttemptStarted { role, .. } => {
                 self.attempts += 1;
-                self.resolvers = if *role == Role::Resolver { self.resolvers + 1 } else { 0 };
+                self.resolvers =
+                    if *role == AttemptRole::Resolver { self.resolvers + 1 } else { 0 };
                 assert!(self.resolvers <= 3, "resolvers of one landing without end");
                 // One, the retries, the restarts, the breakdowns, the waits, and three resolvers
                 // for each landing: nothing goes on for ever by itself.

@@ -12,7 +12,7 @@ use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio};
 use cxo_agent::transcript::one_line;
 use cxo_protocol::params::TerminalSize;
 use cxo_protocol::wire::Activity;
-use cxo_protocol::{AgentFailure, AttemptId, Role, TaskId, Usage};
+use cxo_protocol::{AgentFailure, AttemptId, AttemptRole, TaskId, Usage};
 
 use super::attempt::files_of;
 use super::launch::{Ended, sandbox};
@@ -43,7 +43,7 @@ pub(super) struct Job<'a> {
     pub(super) settings: &'a AgentSettings,
     pub(super) attempt: &'a AttemptId,
     pub(super) task: Option<&'a TaskId>,
-    pub(super) role: Role,
+    pub(super) role: AttemptRole,
     pub(super) prompt: &'a str,
     /// What it is told instead if the thread that it was to go on with is gone.
     pub(super) fresh_prompt: &'a dyn Fn() -> String,
@@ -156,10 +156,10 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
     })
 }
 
-fn access_of(role: Role) -> Access {
+fn access_of(role: AttemptRole) -> Access {
     match role {
-        Role::Planner => Access::ReadOnly,
-        Role::Worker | Role::Resolver => Access::WorkspaceWrite,
+        AttemptRole::Planner => Access::ReadOnly,
+        AttemptRole::Worker | AttemptRole::Resolver => Access::WorkspaceWrite,
     }
 }
 
@@ -264,7 +264,7 @@ impl<'a> Teller<'a> {
         let reports = &self.execution.context.reports;
         let text = match event {
             AgentEvent::ThreadStarted { thread } => {
-                if self.job.role == Role::Worker {
+                if self.job.role == AttemptRole::Worker {
                     reports.thread_started(&self.execution.effect.id, thread);
                 }
                 return;

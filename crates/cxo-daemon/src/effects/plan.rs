@@ -2,7 +2,7 @@
 
 use cxo_agent::adapter::{AgentSettings, plan_from_message};
 use cxo_git::WorkspaceSpec;
-use cxo_protocol::{AskPlan, Outcome, PlanError, Role, Usage};
+use cxo_protocol::{AskPlan, AttemptRole, Outcome, PlanError, Usage};
 
 use super::{Execution, Halt, agent};
 use crate::prompts;
@@ -37,7 +37,7 @@ pub(super) fn ask(execution: &Execution<'_>, ask: &AskPlan) -> Result<Outcome, H
         settings: &settings,
         attempt: &attempt,
         task: None,
-        role: Role::Planner,
+        role: AttemptRole::Planner,
         prompt: &prompt,
         fresh_prompt: &|| prompt.clone(),
         workspace: &workspace,

@@ -38,6 +38,7 @@ impl Handlers {
         let command = Command::Shared(SharedCommand::RegisterAgent {
             agent: params.agent_id,
             agent_type: params.agent_type,
+            role: params.role,
             by: call.principal().clone(),
             token_sha256: token.digest(),
             expires_at,
@@ -64,6 +65,7 @@ impl Handlers {
             let view = |(id, agent): (&AgentId, &cxo_core::shared::Registered)| AgentView {
                 agent_id: id.clone(),
                 agent_type: agent.agent_type.clone(),
+                role: agent.role,
                 status: if agent.lost { AgentWord::Lost } else { AgentWord::Active },
                 last_heartbeat: agent.last_heartbeat,
                 tokens_used: shared.tokens.used_by(id),

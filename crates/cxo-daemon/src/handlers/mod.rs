@@ -14,7 +14,7 @@ mod trees;
 use std::sync::Arc;
 
 use cxo_core::{Command, Repo, SharedCommand};
-use cxo_protocol::methods::{Kind, ParseError, Request, Scope};
+use cxo_protocol::methods::{Kind, ParseError, Request, Row, Scope};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStatus, DashboardLink, Done, EditPlan, ReceiptList, ReceiptOf,
@@ -435,13 +435,20 @@ impl IdemKey {
 
 /// The request that a method's name and parameters make.
 pub(crate) fn understood(method: &str, params: Value) -> Result<Request, Problem> {
-    Request::parse(method, params).map_err(|error| {
-        let code = match error {
-            ParseError::NoSuchMethod { .. } => Code::NoSuchMethod,
-            ParseError::BadParams { .. } => Code::BadRequest,
-        };
-        Problem::new(code, error.to_string()).keeping("nothing was changed")
-    })
+    Request::parse(method, params).map_err(|error| not_understood(&error))
+}
+
+/// The row of a method.
+pub(crate) fn known_method(name: &str) -> Result<Row, Problem> {
+    Request::row_of(name).map_err(|error| not_understood(&error))
+}
+
+fn not_understood(error: &ParseError) -> Problem {
+    let code = match error {
+        ParseError::NoSuchMethod { .. } => Code::NoSuchMethod,
+        ParseError::BadParams { .. } => Code::BadRequest,
+    };
+    Problem::new(code, error.to_string()).keeping("nothing was changed")
 }
 
 fn json(reply: &impl Serialize) -> Result<Value, Problem> {

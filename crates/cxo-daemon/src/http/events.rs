@@ -44,7 +44,8 @@ pub(super) fn answer(parts: &Parts, http: &Http, standing: &Standing) -> Result<
     let (principal, right) = bearer(parts, gate)?.ok_or_else(|| unproved("no token was sent"))?;
     let asked = asked(parts)?;
     // The same request as on a connection that stays, under the same rules.
-    let request = admit(("pubsub.subscribe", asked.params), &principal, None)?;
+    let limits = gate.limits(&right)?;
+    let request = admit(("pubsub.subscribe", asked.params), &principal, &limits)?;
     let Request::PubsubSubscribe(params) = request else {
         return Err(Problem::new(Code::Internal, "a subscription is another request").into());
     };

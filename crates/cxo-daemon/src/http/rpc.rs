@@ -41,12 +41,12 @@ pub(super) async fn answer(
         (None, None) => return Err(refused(unproved("neither a token nor a signature was sent"))),
         (Some(_), Some(_)) => return Err(refused(two_proofs())),
     };
-    let limits = gate.limits(&right, &call, &frame).map_err(refused)?;
+    let limits = gate.limits_for(&right, &call, &frame).map_err(refused)?;
     standing.proved();
     drop(frame);
     let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
     let asked = (call.method.as_str(), call.params);
-    let request = admit(asked, &principal, limits.as_deref()).map_err(refused)?;
+    let request = admit(asked, &principal, &limits).map_err(refused)?;
     let visit = gate.enter(&principal).map_err(|away| refused(away.problem()))?;
     let caller = Arc::new(Caller::passing(principal));
     let result = gate.handlers.call(request, key, &caller).await;

@@ -181,7 +181,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 return Ok(());
             }
         };
-        let limits = match self.gate.limits(&self.entered.right, &call, body) {
+        let limits = match self.gate.limits_for(&self.entered.right, &call, body) {
             Ok(limits) => limits,
             Err(problem) => {
                 let answer = call.envelope.answer(Some(&call.id), Err(problem));
@@ -212,7 +212,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     fn work(&self, call: Call, limits: &Limits) -> Result<Work, Problem> {
         let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
         let asked = (call.method.as_str(), call.params);
-        let request = admit(asked, &self.caller.principal, limits.as_deref())?;
+        let request = admit(asked, &self.caller.principal, limits)?;
         let handlers = self.gate.handlers.clone();
         let (subscriptions, envelope) = (self.subscriptions.clone(), call.envelope);
         let caller = self.caller.clone();

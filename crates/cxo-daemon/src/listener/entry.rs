@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::wire::{End, Wire};
 use super::{Admission, Arrival, FAREWELL};
 use crate::fresh;
-use crate::gate::{Gate, Right, stored_of, unauthenticated};
+use crate::gate::{Gate, Right, known_agent, unauthenticated};
 
 /// How long the handshake may take as a whole.
 const ENTER_WITHIN: Duration = Duration::from_secs(5);
@@ -201,7 +201,7 @@ fn known(hello: &Hello, principal: &Principal, gate: &Gate) -> Result<(Known, Ri
             Ok((Known::Key(handlers.keys.key()?), Right::Key(rotations)))
         }
         Principal::Agent(agent) => {
-            let stored = stored_of(agent, handlers);
+            let stored = known_agent(agent, handlers).map(|known| known.stored);
             match stored.filter(|stored| hello.token == Some(token_id(stored))) {
                 Some(stored) => {
                     let right = Right::Token(agent.clone(), stored.clone());

@@ -6,7 +6,7 @@ use cxo_daemon::fail_point;
 use cxo_protocol::methods::method;
 use cxo_protocol::params::StatusQuery;
 use cxo_protocol::view::{RunWord, TaskWord};
-use cxo_protocol::{Event, Role};
+use cxo_protocol::{AttemptRole, Event};
 
 use crate::tasks::{until_deleted, workspaces};
 use crate::world::{World, task};
@@ -83,7 +83,7 @@ fn a_resolution_that_was_not_said_is_taken_by_the_next() {
         .iter()
         .filter_map(|line| {
             let Event::AttemptStarted { role, attempt, .. } = &line.event else { return None };
-            (*role == Role::Resolver).then_some(attempt.as_str())
+            (*role == AttemptRole::Resolver).then_some(attempt.as_str())
         })
         .collect();
     let [resolver] = resolvers[..] else { panic!("{resolvers:?}: it is not asked again") };

@@ -19,6 +19,7 @@ mod reaching;
 mod requests;
 mod restarts;
 mod rights;
+mod roles;
 mod server;
 mod signed;
 mod strangers;

@@ -3,7 +3,7 @@
 use cxo_protocol::methods::method;
 use cxo_protocol::params::{AgentsOnStop, DaemonStop, StatusQuery};
 use cxo_protocol::view::{RunView, RunWord};
-use cxo_protocol::{Event, Role};
+use cxo_protocol::{AttemptRole, Event};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::{World, task};
@@ -158,9 +158,9 @@ fn a_lost_resolver_is_followed_by_another() {
     let pid = i32::try_from(world.status().supervisor_pid.unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     let lines = world.until(&run, |event| matches!(event, Event::RunEnded { .. }));
-    let resolvers = lines
-        .iter()
-        .filter(|line| matches!(&line.event, Event::AttemptStarted { role: Role::Resolver, .. }));
+    let resolvers = lines.iter().filter(|line| {
+        matches!(&line.event, Event::AttemptStarted { role: AttemptRole::Resolver, .. })
+    });
     assert_eq!(resolvers.count(), 2);
     let view = world.see(&run);
     assert_eq!(view.state, RunWord::Done, "{view:?}");

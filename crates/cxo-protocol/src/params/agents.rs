@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::topic::AgentWord;
-use crate::{AgentId, RunId, TaskId, Timestamp};
+use crate::{AgentId, Role, RunId, TaskId, Timestamp};
 
 /// See `agent.register`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -14,6 +14,9 @@ pub struct AgentRegister {
     pub agent_id: AgentId,
     /// Which kind of agent it is: `codex`, `claude` …
     pub agent_type: String,
+    /// What it may do; a worker unless another is given.
+    #[serde(default)]
+    pub role: Role,
 }
 
 /// An agent is registered.
@@ -49,6 +52,8 @@ pub struct AgentView {
     pub agent_id: AgentId,
     /// Which kind it is.
     pub agent_type: String,
+    /// Its role.
+    pub role: Role,
     /// How it is.
     pub status: AgentWord,
     /// When it was last heard of.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use cxo_protocol::{AttemptId, EffectId, Role, RunId, TaskId, Usage};
+use cxo_protocol::{AttemptId, AttemptRole, EffectId, RunId, TaskId, Usage};
 
 use super::*;
 
@@ -59,7 +59,7 @@ impl Scene {
             attempt: &attempt,
             run: &run,
             task: Some(&task),
-            role: Role::Worker,
+            role: AttemptRole::Worker,
             prompt: asked.prompt,
             workspace: &workspace,
             files: &files,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cxo_protocol::{AttemptId, EffectId, Role, RunId, TaskId, Timestamp};
+use cxo_protocol::{AttemptId, AttemptRole, EffectId, RunId, TaskId, Timestamp};
 
 use super::*;
 use crate::adapter::EndCause;
@@ -30,7 +30,7 @@ fn launch(settings: &AgentSettings, root: &Path, prompt: &str) -> Launch {
         attempt: &AttemptId::new("r1.t1.a1").unwrap(),
         run: &RunId::new("r1").unwrap(),
         task: Some(&TaskId::new("t1").unwrap()),
-        role: Role::Resolver,
+        role: AttemptRole::Resolver,
         prompt,
         workspace: &root.join("w w"),
         files: &root.join("f"),
