@@ -320,7 +320,7 @@ methods! {
     /// Whether the Markdown mirror in the work tree says what is.
     MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Anyone, Read, None;
     /// Writes the pages of the Markdown mirror that say something else than what is.
-    MirrorRefresh "mirror.refresh" (params::Nothing) -> mirror::MirrorRefreshed, User, Write, Tree;
+    MirrorRefresh "mirror.refresh" (params::Nothing) -> mirror::MirrorRefreshed, Mirror, Write, Tree;
     /// Puts a new key in the place of the repository's, and ends the connections of the old one.
     KeyRotate "key.rotate" (params::Nothing) -> params::Done, User, Write, None;
     /// Makes a link by which a browser signs in, once and within a minute.

@@ -52,6 +52,7 @@ fn shared() -> Shared {
     let registered = SharedEvent::AgentRegistered {
         agent: AgentId::new("helper").unwrap(),
         agent_type: "codex".to_owned(),
+        role: cxo_protocol::Role::Worker,
         by: Principal::User,
         token_sha256: String::new(),
         expires_at: NOW.plus_millis(1_000_000),
