@@ -120,7 +120,9 @@ impl World {
                 Outcome::Prepared { commit, tree }
             }
             Action::Publish { .. } => Outcome::Published(Published::Nothing),
-            Action::AskPlan(_) => Outcome::Broken { message: "nobody plans here".to_owned() },
+            Action::AskPlan(_) => {
+                Outcome::Broken { message: "nobody plans here".to_owned(), usage: Usage::default() }
+            }
         }
     }
 }

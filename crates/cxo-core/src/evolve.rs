@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cxo_protocol::{AddedEdge, Event, Plan, Published, TaskId, Timestamp, Usage};
+use cxo_protocol::{AddedEdge, EffectId, Event, Plan, Published, TaskId, Timestamp, Usage};
 
 use crate::run::{Base, Phase, PlanRequest, Run, TaskIndex};
 use crate::task::{Task, TaskState};
@@ -93,23 +93,20 @@ impl Run {
                 self.base_receipts = Some(receipts.clone());
                 self.enter_phase(Phase::CheckingBase, at);
             }
-            Event::PlanRequested { attempt, errors, thread } => {
-                self.plan_requests += 1;
-                self.enter_phase(
-                    Phase::Planning(PlanRequest {
-                        attempt: *attempt,
-                        errors: errors.clone(),
-                        thread: thread.clone(),
-                    }),
-                    at,
-                );
+            Event::PlanRequested { attempt, errors, thread } => self.request_plan(
+                PlanRequest { attempt: *attempt, errors: errors.clone(), thread: thread.clone() },
+                at,
+            ),
+            Event::PlanRefused { usage, .. } => self.count_planner(usage),
+            Event::PlanLeft { attempt, usage } => {
+                self.sets.uncounted_planners.remove(attempt);
+                self.used.add(usage);
             }
-            Event::PlanRefused { usage, .. } => self.used.add(usage),
             Event::PlanParked { until, thread, usage, .. } => {
                 self.park_plan(*until, thread.as_ref(), usage, at);
             }
             Event::PlanProposed { plan, added_edges, usage } => {
-                self.used.add(usage);
+                self.count_planner(usage);
                 self.take_plan(plan, added_edges, at);
                 self.enter_phase(Phase::AwaitingApproval, at);
             }
@@ -151,6 +148,21 @@ impl Run {
         }
     }
 
+    fn request_plan(&mut self, request: PlanRequest, at: Timestamp) {
+        self.plan_requests += 1;
+        self.enter_phase(Phase::Planning(request), at);
+        let planner = self.sets.wanted_by_run.as_ref().map(EffectId::attempt);
+        self.sets.uncounted_planners.extend(planner);
+    }
+
+    /// What the planner that is asked now used; nothing, of a plan that a person brought.
+    fn count_planner(&mut self, usage: &Usage) {
+        if let Some(planner) = self.sets.wanted_by_run.as_ref().map(EffectId::attempt) {
+            self.sets.uncounted_planners.remove(&planner);
+        }
+        self.used.add(usage);
+    }
+
     fn park_plan(
         &mut self,
         until: Timestamp,
@@ -158,7 +170,7 @@ impl Run {
         usage: &Usage,
         at: Timestamp,
     ) {
-        self.used.add(usage);
+        self.count_planner(usage);
         self.plan_parks += 1;
         if let Phase::Planning(request) = &self.phase {
             let request = PlanRequest { thread: thread.cloned(), ..request.clone() };

@@ -148,6 +148,8 @@ pub(crate) struct Sets {
     /// Attempts of which nobody has said what they used: those that go on, and those that were
     /// stopped and are not known to be gone.
     pub(crate) uncounted: BTreeSet<AttemptId>,
+    /// Planners of which nobody has said what they used.
+    pub(crate) uncounted_planners: BTreeSet<AttemptId>,
     /// What ought to be going on.
     pub(crate) wanted: BTreeMap<EffectId, Owner>,
     /// What the run as a whole wants.
@@ -176,6 +178,7 @@ impl Sets {
         *self = Self {
             wanted: std::mem::take(&mut self.wanted),
             wanted_by_run: self.wanted_by_run.take(),
+            uncounted_planners: std::mem::take(&mut self.uncounted_planners),
             changes: std::mem::take(&mut self.changes),
             ..Self::default()
         };
@@ -254,12 +257,12 @@ impl Run {
 
     /// Whether nobody has said yet what some agent of this run used.
     pub fn has_uncounted(&self) -> bool {
-        !self.sets.uncounted.is_empty()
+        !self.sets.uncounted.is_empty() || !self.sets.uncounted_planners.is_empty()
     }
 
     /// Whether nobody has said yet what the agent of this attempt used.
     pub fn is_uncounted(&self, attempt: &AttemptId) -> bool {
-        self.sets.uncounted.contains(attempt)
+        self.sets.uncounted.contains(attempt) || self.sets.uncounted_planners.contains(attempt)
     }
 
     /// Whether the run is over.

@@ -249,6 +249,7 @@ impl Task {
             | Event::PlanRequested { .. }
             | Event::PlanRefused { .. }
             | Event::PlanParked { .. }
+            | Event::PlanLeft { .. }
             | Event::PlanProposed { .. }
             | Event::PlanApprovedAhead {}
             | Event::PlanApproved {}
@@ -326,6 +327,7 @@ impl Task {
             | Event::PlanRequested { .. }
             | Event::PlanRefused { .. }
             | Event::PlanParked { .. }
+            | Event::PlanLeft { .. }
             | Event::PlanProposed { .. }
             | Event::PlanApprovedAhead {}
             | Event::PlanApproved {}

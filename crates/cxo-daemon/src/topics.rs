@@ -122,6 +122,7 @@ fn of_run(stamped: &Stamped, shared: &Shared) -> Vec<News> {
         | Event::PlanRequested { .. }
         | Event::PlanRefused { .. }
         | Event::PlanParked { .. }
+        | Event::PlanLeft { .. }
         | Event::PlanProposed { .. }
         | Event::PlanApprovedAhead {}
         | Event::PlanApproved {}

@@ -227,6 +227,8 @@ pub enum Outcome {
     Broken {
         /// What went wrong, and what to do.
         message: String,
+        /// What its agent was seen to have used, where one was at work.
+        usage: Usage,
     },
 }
 
@@ -236,7 +238,8 @@ impl Outcome {
         match self {
             Self::Planned { usage, .. }
             | Self::Attempted { usage, .. }
-            | Self::Resolved { usage, .. } => Some(*usage),
+            | Self::Resolved { usage, .. }
+            | Self::Broken { usage, .. } => Some(*usage),
             Self::Prepared { .. }
             | Self::Checked { .. }
             | Self::Merged { .. }
@@ -244,8 +247,7 @@ impl Outcome {
             | Self::Conflicted { .. }
             | Self::Advanced
             | Self::Moved { .. }
-            | Self::Published(_)
-            | Self::Broken { .. } => None,
+            | Self::Published(_) => None,
         }
     }
 }

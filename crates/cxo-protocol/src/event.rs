@@ -115,6 +115,14 @@ pub enum Event {
         /// What the planner used; nothing for a plan from a file.
         usage: Usage,
     },
+    /// A planner that was stopped is gone; this much it had used.
+    #[serde(rename = "plan.left")]
+    PlanLeft {
+        /// Its attempt.
+        attempt: AttemptId,
+        /// What it used.
+        usage: Usage,
+    },
     /// A person said yes to the plan before it was there.
     #[serde(rename = "plan.approved_ahead")]
     PlanApprovedAhead {},

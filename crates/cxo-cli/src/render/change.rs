@@ -119,6 +119,7 @@ fn said(line: &Line, run: &RunView, look: &Look) -> Option<Said> {
         | Event::ThreadStarted { .. }
         | Event::AttemptEnded { .. }
         | Event::AttemptLeft { .. }
+        | Event::PlanLeft { .. }
         | Event::TaskUnparked { .. }
         | Event::QuestionAnswered { .. }
         | Event::LandingStarted { .. }

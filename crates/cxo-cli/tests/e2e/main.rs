@@ -25,4 +25,5 @@ mod refusals;
 mod replay;
 mod screen;
 mod storm;
+mod tokens;
 mod world;

@@ -1,16 +1,11 @@
 //! kill -9 of one thing in the middle: the next command goes on, and nothing is done twice.
 
-use std::time::Duration;
-
 use cxo_testkit::agent::{AgentWitness, Moment};
 use cxo_testkit::model::WitnessEntry;
 
 use crate::plans::{acts, plan, script, task, write, writes};
 use crate::processes::{Victim, kill};
-use crate::world::{Setting, World};
-
-/// Wide enough for a loaded machine; only a hang takes so long.
-const SAFETY_NET: Duration = Duration::from_secs(90);
+use crate::world::{SAFETY_NET, Setting, World};
 
 /// A first task that has landed, a second whose agent waits for a gate in its second step.
 fn held_world() -> World {

@@ -6,7 +6,7 @@ use std::path::Path;
 use cxo_core::{Command, Fact, Repo, Stamped};
 use cxo_protocol::event::{AttemptEnd, LandingEnd};
 use cxo_protocol::{
-    Action, AttemptId, EffectId, Event, Outcome, Resolution, RunId, Timestamp, Unresolved,
+    Action, AttemptId, EffectId, Event, Outcome, Resolution, RunId, Timestamp, Unresolved, Usage,
 };
 use rusqlite::{Connection, OpenFlags};
 
@@ -136,16 +136,14 @@ fn attempted(rest: &[Stamped]) -> Option<Vec<Command>> {
             all.push(Command::ThreadStarted { effect, thread });
             Some(all)
         }
-        Event::AttemptLeft { attempt, usage, .. } => {
-            let end = AttemptEnd::Broken { message: "it was stopped".to_owned() };
-            let left = Outcome::Attempted { end, thread: None, usage: *usage };
-            Some(vec![finished(attempt, left)])
+        Event::AttemptLeft { attempt, usage, .. } | Event::PlanLeft { attempt, usage } => {
+            Some(vec![finished(attempt, broken("it was stopped", usage))])
         }
         Event::AttemptEnded { attempt, end, usage, .. } => {
             let outcomes = [
                 Some(Outcome::Attempted { end: end.clone(), thread: None, usage: *usage }),
                 resolution(end, rest).map(|end| Outcome::Resolved { end, usage: *usage }),
-                broken(end),
+                fault(end, usage),
             ];
             Some(outcomes.into_iter().flatten().map(|it| finished(attempt, it)).collect())
         }
@@ -215,19 +213,19 @@ fn resolution(end: &AttemptEnd, rest: &[Stamped]) -> Option<Result<Resolution, U
     }
 }
 
-fn broken(end: &AttemptEnd) -> Option<Outcome> {
-    if let AttemptEnd::Broken { message } = end {
-        Some(Outcome::Broken { message: message.clone() })
-    } else {
-        None
-    }
+fn fault(end: &AttemptEnd, usage: &Usage) -> Option<Outcome> {
+    if let AttemptEnd::Broken { message } = end { Some(broken(message, usage)) } else { None }
+}
+
+fn broken(message: &str, usage: &Usage) -> Outcome {
+    Outcome::Broken { message: message.to_owned(), usage: *usage }
 }
 
 fn landing_ended(repo: &Repo, landing: &cxo_protocol::LandingId, end: &LandingEnd) -> Vec<Command> {
     let outcomes = match end {
         LandingEnd::Empty => vec![Outcome::AlreadyThere],
         LandingEnd::Moved => vec![Outcome::Moved { actual: None }],
-        LandingEnd::Broken { message } => vec![Outcome::Broken { message: message.clone() }],
+        LandingEnd::Broken { message } => vec![broken(message, &Usage::default())],
         _ => Vec::new(),
     };
     let of_landing =

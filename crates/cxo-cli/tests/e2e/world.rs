@@ -5,7 +5,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use cxo_protocol::client::{Client, Pushed};
+use cxo_protocol::params::EventsSubscribe;
+use cxo_protocol::{Address, Event, Transport};
 use cxo_testkit::codex_program;
 use cxo_testkit::home::Home;
 use cxo_testkit::invariants::{Landed, Scene, UserTree, ViolationKind, check};
@@ -17,6 +21,9 @@ use serde_json::Value;
 
 use crate::following::Following;
 use crate::processes::{Victim, is_gone_within, kill};
+
+/// Wide enough for a loaded machine; only a hang takes so long.
+pub(crate) const SAFETY_NET: Duration = Duration::from_secs(90);
 
 /// How long a process may live on after it was to end. [G13]
 const GONE_WITHIN: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
@@ -261,6 +268,36 @@ impl World {
         let mut all = arguments.to_vec();
         all.extend(["--format", "jsonl"]);
         Following::start(self.command(&all), self.root.path().join(format!("{number}.err")))
+    }
+
+    /// A connection of a program's own to the daemon that runs.
+    pub(crate) fn client(&self) -> Client {
+        let id = fs::read_to_string(self.state().join("id")).unwrap();
+        let runtime = self.root.path().join("r/codex-orch").join(id.trim());
+        let address = Address {
+            transport: Transport::Auto,
+            socket: runtime.join("daemon.sock"),
+            port_file: runtime.join("daemon.port"),
+            key_file: self.root.path().join("state/codex-orch/keys").join(id.trim()),
+        };
+        Client::connect(&address).unwrap()
+    }
+
+    /// Follows a run from its beginning to the first event that fits.
+    pub(crate) fn until(&self, run: &str, fits: impl Fn(&Event) -> bool) -> Event {
+        let mut client = self.client();
+        client.subscribe(&EventsSubscribe { run: Some(run.to_owned()), since: Some(0) }).unwrap();
+        loop {
+            match client.next_pushed(Some(SAFETY_NET)).unwrap() {
+                Some(Pushed::Event(line)) => {
+                    if fits(&line.event) {
+                        return line.event;
+                    }
+                }
+                Some(Pushed::Activity(_) | Pushed::Topic(_) | Pushed::CaughtUp(_)) => {}
+                None | Some(Pushed::Gap(_)) => panic!("not everything came"),
+            }
+        }
     }
 
     /// The newest run with its tasks.

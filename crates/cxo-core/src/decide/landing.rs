@@ -28,8 +28,8 @@ pub(super) fn finished(
 ) -> Option<Vec<Event>> {
     let task = run.at(index);
     let TaskState::Landing(landing) = &task.state else {
-        let Outcome::Broken { message } = outcome else { return None };
-        return attempt_broken(run, index, message, now);
+        let Outcome::Broken { message, usage } = outcome else { return None };
+        return attempt_broken(run, index, (message, usage), now);
     };
     let at = At { run, index, task, landing };
     match outcome {
@@ -48,7 +48,7 @@ pub(super) fn finished(
         Outcome::Checked { receipts } => at.checked(receipts),
         Outcome::Advanced => at.advanced(),
         Outcome::Moved { actual } => Some(at.moved(actual.as_ref())),
-        Outcome::Broken { message } => Some(at.broken(message)),
+        Outcome::Broken { message, usage } => Some(at.broken(message, usage)),
         Outcome::Prepared { .. }
         | Outcome::Planned { .. }
         | Outcome::Attempted { .. }
@@ -60,11 +60,11 @@ pub(super) fn finished(
 fn attempt_broken(
     run: &Run,
     index: TaskIndex,
-    message: &str,
+    (message, usage): (&str, &Usage),
     now: Timestamp,
 ) -> Option<Vec<Event>> {
     let end = AttemptEnd::Broken { message: message.to_owned() };
-    let report = super::attempt::Report { end: &end, usage: &Usage::default(), thread: None };
+    let report = super::attempt::Report { end: &end, usage, thread: None };
     super::attempt::finished(run, index, &report, now)
 }
 
@@ -169,9 +169,21 @@ impl At<'_> {
         events
     }
 
-    fn broken(&self, message: &str) -> Vec<Event> {
+    /// What a resolver used is counted, although its work came to nothing by a fault of ours.
+    fn broken(&self, message: &str, usage: &Usage) -> Vec<Event> {
         let message = message.to_owned();
-        let mut events = vec![self.ended(LandingEnd::Broken { message: message.clone() })];
+        let resolver = match &self.landing.step {
+            Step::Resolving { claim, .. } => claim.as_ref(),
+            Step::Merging | Step::Verifying { .. } | Step::Advancing { .. } => None,
+        };
+        let ended = resolver.map(|claim| Event::AttemptEnded {
+            task: self.id(),
+            attempt: claim.attempt.clone(),
+            end: AttemptEnd::Broken { message: message.clone() },
+            usage: *usage,
+        });
+        let mut events: Vec<Event> = ended.into_iter().collect();
+        events.push(self.ended(LandingEnd::Broken { message: message.clone() }));
         self.fail(TaskFailure::Broken { message }, &mut events);
         events
     }

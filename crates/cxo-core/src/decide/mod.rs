@@ -110,7 +110,8 @@ fn finished(
 
 /// Nothing more will be told of the agents of this run that were stopped.
 fn leave_stopped(run: &Run) -> Vec<Event> {
-    let stopped = run.sets.uncounted.iter().filter(|attempt| {
+    let all = run.sets.uncounted.iter().chain(&run.sets.uncounted_planners);
+    let stopped = all.filter(|attempt| {
         // One that is wanted goes on.
         !run.sets.wanted.contains_key(&attempt.effect())
     });
@@ -120,6 +121,9 @@ fn leave_stopped(run: &Run) -> Vec<Event> {
 /// What is told of an agent that was stopped and is gone now: what it used is counted, once.
 fn left(run: &Run, effect: &EffectId, usage: Option<Usage>) -> Option<Vec<Event>> {
     let attempt = effect.attempt();
+    if run.sets.uncounted_planners.contains(&attempt) {
+        return Some(vec![Event::PlanLeft { attempt, usage: usage.unwrap_or_default() }]);
+    }
     let task = attempt.task().filter(|_| run.sets.uncounted.contains(&attempt))?;
     run.index_of(&task)?;
     Some(vec![Event::AttemptLeft { task, attempt, usage: usage.unwrap_or_default() }])

@@ -46,7 +46,7 @@ pub(super) fn finished(
                 Event::RunEnded { end, failure: None },
             ])
         }
-        Outcome::Broken { message } => Some(failed(run, broken(action, message))),
+        Outcome::Broken { message, usage } => Some(broken(run, action, (message, *usage), now)),
         Outcome::Attempted { .. }
         | Outcome::Resolved { .. }
         | Outcome::Merged { .. }
@@ -64,9 +64,19 @@ pub(super) fn failed(run: &Run, failure: RunFailure) -> Vec<Event> {
     events
 }
 
-fn broken(action: &Action, message: &str) -> RunFailure {
+/// The end of a run for which we could not do our part. What a planner used is counted.
+fn broken(
+    run: &Run,
+    action: &Action,
+    (message, usage): (&str, Usage),
+    now: Timestamp,
+) -> Vec<Event> {
     let message = message.to_owned();
-    match action {
+    if let Phase::Planning(request) = &run.phase {
+        let request = request.clone();
+        return Answer { run, request, usage, now }.given_up(vec![message]);
+    }
+    let failure = match action {
         Action::AskPlan(_) => RunFailure::NoPlan { errors: vec![message] },
         Action::Publish { .. } => RunFailure::NotPublished { message },
         Action::PrepareBase { .. }
@@ -75,7 +85,8 @@ fn broken(action: &Action, message: &str) -> RunFailure {
         | Action::Merge(_)
         | Action::Verify { .. }
         | Action::Advance { .. } => RunFailure::Base { message },
-    }
+    };
+    failed(run, failure)
 }
 
 /// A planner's answer, and what follows from it.

@@ -154,7 +154,7 @@ fn what_the_orchestrator_cannot_do_is_tried_so_often() {
     let message = "no space left".to_owned();
     let broken = TaskFailure::Broken { message: message.clone() };
     for outcome in [
-        Outcome::Broken { message: message.clone() },
+        Outcome::Broken { message: message.clone(), usage: Usage::default() },
         attempted(AttemptEnd::Broken { message: message.clone() }),
     ] {
         let mut bounds = Bounds::one_task();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use cxo_protocol::event::Topic;
 use cxo_protocol::{
     AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, AttemptRole, ChangeStat, CheckCommand,
-    CommitId, ConflictedFile, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile, LaterMore,
-    Plan, PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, RunBy, RunEnd,
+    CommitId, ConflictedFile, EffectId, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile,
+    LaterMore, Plan, PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, RunBy, RunEnd,
     RunFailure, RunId, RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId,
     Unchanged, Usage, Verdict, Work, WorkspaceKind,
 };
@@ -14,7 +14,7 @@ use cxo_protocol::{
 use crate::chance::Chance;
 
 /// How many kinds of events there are.
-pub(crate) const KINDS: u64 = 36;
+pub(crate) const KINDS: u64 = 37;
 
 fn run() -> RunId {
     RunId::new("r1").unwrap()
@@ -274,6 +274,10 @@ fn of_run(kind: u64, c: &mut Chance) -> Option<Event> {
             let ends = [RunEnd::Done, RunEnd::Failed, RunEnd::Cancelled, RunEnd::Planned];
             Event::RunEnded { end: *c.pick(&ends).unwrap(), failure: maybe(c, run_failure) }
         }
+        36 => Event::PlanLeft {
+            attempt: EffectId::of_stage(&run(), "plan", small(c)).attempt(),
+            usage: usage(c),
+        },
         14 => Event::PlanApprovedAhead {},
         _ => return None,
     })

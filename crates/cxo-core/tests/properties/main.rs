@@ -73,6 +73,7 @@ fn the_names_of_events_stay() {
             "landing.started",
             "plan.approved",
             "plan.approved_ahead",
+            "plan.left",
             "plan.parked",
             "plan.proposed",
             "plan.refused",

@@ -109,6 +109,9 @@ pub(crate) fn view(view: &RunView, names: &Names) -> Vec<String> {
     if let Some(awaits) = &view.awaits {
         lines.push(format!("|   awaits {}", serde_json::to_string(awaits).unwrap()));
     }
+    if view.used.total_tokens() > 0 {
+        lines.push(format!("|   used {} tokens", view.used.total_tokens()));
+    }
     for edge in &view.added_edges {
         lines.push(format!("|   {} before {}: both touch {}", edge.before, edge.after, edge.path));
     }

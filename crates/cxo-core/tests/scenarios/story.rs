@@ -8,6 +8,8 @@
 //!
 //! then what is seen (`prepared`, `base ok`, `plan`, `a finishes`, `a merges`, …), what persons do
 //! (`retry a`, `answer a yes`, `answer a yes to @a`, …) and how time passes (`wait 60`, in seconds).
+//! `used 700` says how many tokens the report after it counts; an effect's own id (`r1.plan1 breaks`)
+//! reports one that is not wanted any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub(crate) struct Story {
     names: Names,
     made: BTreeMap<String, u32>,
     last: Option<Command>,
+    /// What the next report says was used.
+    used: Usage,
     now: u64,
 }
 
@@ -56,6 +60,7 @@ impl Story {
             names: Names(BTreeMap::new()),
             made: BTreeMap::new(),
             last: None,
+            used: Usage::default(),
             now: 1_000_000,
         }
     }
@@ -72,6 +77,10 @@ impl Story {
             }
             ["task", name, about @ ..] => {
                 self.add_task(name, about);
+                Vec::new()
+            }
+            ["used", tokens] => {
+                self.used.input_tokens = tokens.parse().unwrap();
                 Vec::new()
             }
             ["forget", "tasks"] => {
@@ -216,7 +225,11 @@ impl Story {
         }
     }
 
+    /// The effect of a task that is wanted, or one by its own name.
     fn effect(&self, name: &str) -> EffectId {
+        if name.contains('.') {
+            return EffectId::new(name).unwrap();
+        }
         let start = format!("r1.{name}.");
         let mut wanted = self.repo.wanted();
         let found = wanted.find(|id| id.as_str().starts_with(&start)).cloned();
@@ -255,7 +268,7 @@ impl Story {
     }
 
     fn stage_outcome(&mut self, line: &str, words: &[&str]) -> Outcome {
-        let usage = Usage::default();
+        let usage = std::mem::take(&mut self.used);
         let thread = Some("planner-thread".to_owned());
         match words {
             ["prepared"] => {
@@ -285,13 +298,14 @@ impl Story {
                 let commit = self.repo.run(&self.run).unwrap().target.clone().unwrap();
                 Outcome::Published(Published::Branch { branch: "result-r1".to_owned(), commit })
             }
-            ["broken", why @ ..] => Outcome::Broken { message: why.join(" ") },
+            ["broken", why @ ..] => Outcome::Broken { message: why.join(" "), usage },
             _ => panic!("{line} says nothing"),
         }
     }
 
     fn task_outcome(&mut self, name: &str, effect: &EffectId, what: &[&str]) -> Outcome {
-        let attempted = |end| Outcome::Attempted { end, thread: None, usage: Usage::default() };
+        let usage = std::mem::take(&mut self.used);
+        let attempted = |end| Outcome::Attempted { end, thread: None, usage };
         let message = "done".to_owned();
         match what {
             ["finishes"] => attempted(AttemptEnd::Finished { work: self.work(name), message }),
@@ -304,7 +318,7 @@ impl Story {
             ["fails", how @ ..] => {
                 attempted(AttemptEnd::Failed { failure: self.failure(how), work: None })
             }
-            ["breaks", why @ ..] => Outcome::Broken { message: why.join(" ") },
+            ["breaks", why @ ..] => Outcome::Broken { message: why.join(" "), usage },
             ["merges", runs_later @ ..] => {
                 let (commit, tree) = self.commit(&format!("{name}-merged"));
                 Outcome::Merged { commit, tree, runs_later: bringing(runs_later) }

@@ -322,7 +322,8 @@ impl Tasks {
         self.made += 1;
         let commit = CommitId::new(&format!("{:040x}", self.made)).unwrap();
         let tree = TreeId::new(&format!("{:040x}", self.made)).unwrap();
-        let broken = || Outcome::Broken { message: "no space left".to_owned() };
+        let broken =
+            || Outcome::Broken { message: "no space left".to_owned(), usage: Usage::default() };
         match action {
             Action::RunAttempt(_) => {
                 let input_tokens = self.turns.remove(id).unwrap_or_default();

@@ -71,6 +71,7 @@ impl Witness {
                     | Event::TaskBlocked { .. }
                     | Event::TaskCancelled { .. }
                     | Event::AttemptLeft { .. }
+                    | Event::PlanLeft { .. }
             )) || matches!(stamped.event, Event::RunEnded { .. }),
             "{} after the end",
             stamped.event.kind()

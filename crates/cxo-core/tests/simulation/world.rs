@@ -200,7 +200,7 @@ impl World {
             if let Action::Publish { .. } = &effect.action {
                 self.hub(&effect.run).not_published = true;
             }
-            Outcome::Broken { message: "no space left".to_owned() }
+            Outcome::Broken { message: "no space left".to_owned(), usage: Usage::default() }
         } else {
             self.outcome(&effect, mood, chance)
         };

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use cxo_agent::adapter::{
     Access, AgentEvent, AgentRequest, AgentSettings, Confinement, EndCause, Launch,
-    Outcome as AgentOutcome, OutputReader, ProcessEnd, ReadRequest, StandardInput, adapter_for,
+    Outcome as AgentOutcome, OutputForm, OutputReader, ProcessEnd, ReadRequest, StandardInput,
+    adapter_for,
 };
 use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio};
 use cxo_agent::transcript::one_line;
@@ -17,6 +18,7 @@ use cxo_protocol::{AgentFailure, AttemptId, AttemptRole, TaskId, Usage};
 use super::attempt::files_of;
 use super::launch::{Ended, sandbox};
 use super::{Execution, Halt};
+use crate::fresh;
 use crate::paths::terminal_file;
 
 /// Bytes that an agent may print.
@@ -89,11 +91,7 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
         thread: job.thread,
         user_env: &user_env,
         usage_before: job.used_before,
-        form: if job.schema.is_some() {
-            cxo_agent::adapter::OutputForm::Json
-        } else {
-            cxo_agent::adapter::OutputForm::Text
-        },
+        form: if job.schema.is_some() { OutputForm::Json } else { OutputForm::Text },
     };
     let reader: RefCell<Box<dyn OutputReader + Send>> = RefCell::new(adapter.reader(&reading));
     let teller = Teller::new(execution, job);
@@ -147,13 +145,27 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
     if let Some(message) = refused {
         return Ok(not_started(message));
     }
-    Ok(match ended? {
-        Ended::NotStarted(why) => not_started(why.to_string()),
-        Ended::Exited(exit) => {
+    let reader = reader.into_inner();
+    match ended {
+        Ok(Ended::NotStarted(why)) => Ok(not_started(why.to_string())),
+        Ok(Ended::Exited(exit)) => {
             let tail = cxo_agent::transcript::tail(&stderr, STDERR_TAIL_BYTES).unwrap_or_default();
-            concluded(execution, reader.into_inner(), &exit, &tail)
+            Ok(concluded(execution, reader, &exit, &tail))
         }
-    })
+        Err(halt) => Err(counted(execution, reader, halt)),
+    }
+}
+
+/// What it had used, of an agent whose end nobody waits for: most of it is told at the end of a turn
+/// only, and until then stands in the agent's own record.
+fn counted(execution: &Execution<'_>, reader: Box<dyn OutputReader + Send>, halt: Halt) -> Halt {
+    // One that never started left no record of its own.
+    if matches!(execution.context.supervised.is_known(&execution.effect.id), Ok(true)) {
+        let (code, signal, cause) = (None, None, EndCause::Cancelled);
+        let end = ProcessEnd { code, signal, cause, ended_at: fresh::now() };
+        execution.used.set(reader.finish(&end, "").usage);
+    }
+    halt
 }
 
 fn access_of(role: AttemptRole) -> Access {

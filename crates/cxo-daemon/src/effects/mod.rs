@@ -23,7 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use cxo_protocol::{Action, AttemptEnd, Effect, EffectId, Outcome, RedBase, RunId, TaskId, Usage};
+use cxo_protocol::{Action, Effect, EffectId, Outcome, RedBase, RunId, TaskId, Usage};
 
 use self::check::Until;
 use self::hands::Hands;
@@ -158,7 +158,8 @@ impl Executors {
         }));
         begun.map_err(|error| {
             self.done(&id);
-            Box::new(Outcome::Broken { message: format!("no thread could be started: {error}") })
+            let message = format!("no thread could be started: {error}");
+            Box::new(Outcome::Broken { message, usage: Usage::default() })
         })
     }
 
@@ -235,12 +236,13 @@ impl Executors {
         });
         match outcome {
             Ok(outcome) => self.report(&effect.id, outcome),
-            Err(Halt::Broken { message }) => self.report(&effect.id, Outcome::Broken { message }),
-            Err(Halt::Unwanted) if matches!(effect.action, Action::RunAttempt(_)) => {
-                // Nobody waits for its work any more, but what it used is counted.
-                let end = AttemptEnd::Broken { message: "it was stopped".to_owned() };
-                let usage = execution.used.get();
-                self.report(&effect.id, Outcome::Attempted { end, thread: None, usage });
+            // What an agent used is counted, whoever is at fault that its work comes to nothing.
+            Err(Halt::Broken { message }) => {
+                self.report(&effect.id, Outcome::Broken { message, usage: execution.used.get() });
+            }
+            Err(Halt::Unwanted) if has_agent(&effect.action) => {
+                let (message, usage) = ("it was stopped".to_owned(), execution.used.get());
+                self.report(&effect.id, Outcome::Broken { message, usage });
             }
             Err(Halt::Unwanted) => {
                 self.done(&effect.id);
@@ -252,7 +254,7 @@ impl Executors {
     fn report(&self, effect: &EffectId, outcome: Outcome) {
         fail_point::reached("report.before");
         self.done(effect);
-        if let Outcome::Broken { message } = &outcome {
+        if let Outcome::Broken { message, .. } = &outcome {
             tracing::warn!(%effect, message, "an effect could not be carried out");
         }
         self.context.reports.finished(effect.clone(), outcome);
@@ -261,6 +263,19 @@ impl Executors {
     fn done(&self, effect: &EffectId) {
         self.active().remove(effect);
         self.ended.notify_all();
+    }
+}
+
+/// Whether an agent works for it, whose use is counted.
+fn has_agent(action: &Action) -> bool {
+    match action {
+        Action::AskPlan(_) | Action::RunAttempt(_) => true,
+        Action::PrepareBase { .. }
+        | Action::CheckBase { .. }
+        | Action::Merge(_)
+        | Action::Verify { .. }
+        | Action::Advance { .. }
+        | Action::Publish { .. } => false,
     }
 }
 

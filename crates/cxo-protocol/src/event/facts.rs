@@ -15,6 +15,7 @@ impl Event {
             Self::PlanRefused { .. } => "plan.refused",
             Self::PlanParked { .. } => "plan.parked",
             Self::PlanProposed { .. } => "plan.proposed",
+            Self::PlanLeft { .. } => "plan.left",
             Self::PlanApprovedAhead {} => "plan.approved_ahead",
             Self::PlanApproved {} => "plan.approved",
             Self::AttemptStarted { .. } => "attempt.started",
@@ -78,6 +79,7 @@ impl Event {
             | Self::PlanRefused { .. }
             | Self::PlanParked { .. }
             | Self::PlanProposed { .. }
+            | Self::PlanLeft { .. }
             | Self::PlanApprovedAhead {}
             | Self::PlanApproved {}
             | Self::RunCancelled {}
