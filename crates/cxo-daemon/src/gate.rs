@@ -129,10 +129,8 @@ impl Gate {
             return Some((principal, right));
         }
         let digest = stored.to_hex();
-        let agent = self.handlers.published.shared(|shared| {
-            let mut agents = shared.agents.iter();
-            agents.find(|(_, agent)| agent.token_sha256 == *digest).map(|(id, _)| id.clone())
-        })?;
+        let agent =
+            self.handlers.published.shared(|shared| shared.agents.of_token(&digest).cloned())?;
         known_agent(&agent, &self.handlers)?;
         Some((Principal::Agent(agent.clone()), Right::Token(agent, stored)))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cxo_core::{Fact, SharedStamped, Stamped};
-use cxo_protocol::{Event, SharedEvent};
+use cxo_protocol::{Code, Event, Problem, SharedEvent};
 use cxo_store::{Reader, Seq, SqliteReader, StoreError, StoredEvent, Stream};
 use tokio::sync::mpsc;
 
@@ -91,14 +91,18 @@ impl Sources {
 }
 
 impl TopicsHandle {
-    /// Wants these topics too, after a position or from now on; answers where the log is. `None` if
+    /// Wants these topics too, after a position or from now on; answers where the log is. Refused if
     /// too much that was missed is waited for already.
-    pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> Option<u64> {
+    pub(crate) fn add(&self, topics: &[String], since: Option<u64>) -> Result<u64, Problem> {
         let Some(since) = since else {
-            return Some(self.feed.widen(&self.topics, topics, |_| {}));
+            return Ok(self.feed.widen(&self.topics, topics, |_| {}));
         };
-        let room = self.missed.try_reserve().ok()?;
-        Some(self.feed.widen(&self.topics, topics, |seq| {
+        let room = self.missed.try_reserve().map_err(|_| {
+            Problem::new(Code::Busy, "too much that was missed is asked for at once")
+                .keeping("the subscriptions that there are")
+                .try_next("the same again when what was asked for has come")
+        })?;
+        Ok(self.feed.widen(&self.topics, topics, |seq| {
             // Before anything later can be pushed: what was missed comes first.
             let only = Arc::new(Topics::default());
             only.add(topics);

@@ -38,6 +38,8 @@ pub struct Registered {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agents {
     known: BTreeMap<AgentId, Registered>,
+    /// By the digests of their tokens, of which no two are the same.
+    by_token: BTreeMap<String, AgentId>,
     pub(crate) by_silence: BTreeSet<(Timestamp, AgentId)>,
 }
 
@@ -50,6 +52,11 @@ impl Agents {
     /// One of them.
     pub fn get(&self, agent: &AgentId) -> Result<&Registered, SharedRejected> {
         self.known.get(agent).ok_or_else(|| SharedRejected::NoAgent { agent: agent.clone() })
+    }
+
+    /// Whose token has this digest.
+    pub fn of_token(&self, token_sha256: &str) -> Option<&AgentId> {
+        self.by_token.get(token_sha256)
     }
 
     pub(super) fn admit(&self, agent: &AgentId) -> Result<(), SharedRejected> {
@@ -90,12 +97,20 @@ impl Agents {
         let is_full = !self.known.contains_key(id) && self.known.len() >= MAX_AGENTS;
         let forgotten = self.longest_lost().filter(|_| is_full);
         if let Some(lost) = &forgotten {
-            self.known.remove(lost);
+            self.forget(lost);
         }
         self.is_waited_for(id, false);
+        self.forget(id);
+        self.by_token.insert(agent.token_sha256.clone(), id.clone());
         self.known.insert(id.clone(), agent);
         self.is_waited_for(id, true);
         forgotten
+    }
+
+    fn forget(&mut self, id: &AgentId) {
+        if let Some(agent) = self.known.remove(id) {
+            self.by_token.remove(&agent.token_sha256);
+        }
     }
 
     pub(super) fn heard(&mut self, id: &AgentId, at: Timestamp) {

@@ -106,6 +106,11 @@ impl Locks {
         ids.into_iter().filter_map(|id| self.held.get(id))
     }
 
+    /// Those of them whose lease goes on.
+    pub fn held_over(&self, on: &LockPath, now: Timestamp) -> impl Iterator<Item = &Lock> {
+        self.overlapping(on).filter(move |lock| lock.is_held_at(now))
+    }
+
     /// Whether a session may write a file now, as far as locks go: the newest lock of its own that
     /// covers it, or none if it is free. An overlapping lock of somebody else is an error, and so is
     /// a fence that is named and is not of such a lock: whoever names one writes under it only.
@@ -118,7 +123,7 @@ impl Locks {
     ) -> Result<Option<&Lock>, SharedRejected> {
         let mut newest: Option<&Lock> = None;
         let mut is_under_fence = fence.is_none();
-        for lock in self.overlapping(file).filter(|lock| lock.is_held_at(now)) {
+        for lock in self.held_over(file, now) {
             if lock.session != *session {
                 return Err(locked(lock));
             }

@@ -21,7 +21,6 @@ use tokio::task::JoinHandle;
 
 use super::answer::{Refusal, of_type};
 use super::bearer::{bearer, unproved};
-use super::rpc::full;
 use super::rules::only;
 use super::{Http, Standing};
 use crate::door::Away;
@@ -50,12 +49,9 @@ pub(super) fn answer(parts: &Parts, http: &Http, standing: &Standing) -> Result<
         return Err(Problem::new(Code::Internal, "a subscription is another request").into());
     };
     known_topics(&params.topics)?;
-    let visit = gate.enter(&principal).map_err(Away::problem)?;
+    let visit = standing.leave_as(&principal, gate).map_err(Away::problem)?;
     let (topics, subscription) = gate.handlers.sources().topics();
-    // The caller is known: others may come in its place.
-    standing.proved();
-    drop(standing.leave_place());
-    let seq = topics.add(&params.topics, params.since).ok_or_else(full)?;
+    let seq = topics.add(&params.topics, params.since)?;
     let had = asked.had.unwrap_or_else(|| Had::all_up_to(params.since.unwrap_or(seq)));
     let begun =
         format!("event: subscribed\nid: {had}\ndata: {{\"success\":true,\"seq\":{seq}}}\n\n");

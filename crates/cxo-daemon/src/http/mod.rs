@@ -20,23 +20,24 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use cxo_protocol::{Code, Problem};
+use cxo_protocol::{Code, Principal, Problem};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::config::ServerConfig;
-use crate::gate::{Gate, Leaving};
-use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, tcp};
+use crate::door::Away;
+use crate::gate::{Gate, Leaving, Visit};
+use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, Place, Places, tcp};
 use crate::paths::Paths;
 use answer::Refusal;
 use intake::Intake;
@@ -53,8 +54,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request. Browsers send about twenty.
 const MAX_HEADERS: usize = 64;
 
-/// Connections of callers who are not known. One more is closed at once. A connection of events, or a
-/// WebSocket, is counted at the [door](crate::door) instead, once it is known whose it is.
+/// Connections of callers who are not known. One more takes the place of who has had one for longest.
+/// Once it is known whose it is, a connection is counted at the [door](crate::door) instead.
 const MAX_UNKNOWN: usize = 256;
 
 /// A port on which nobody is served yet.
@@ -131,6 +132,8 @@ struct Http {
     leaving: Leaving,
     port: Port,
     metrics: Option<Metrics>,
+    /// Where those are who are not known.
+    unknown: Places,
     /// Held by whatever goes on, so that it can be waited for.
     going_on: mpsc::Sender<Infallible>,
 }
@@ -138,28 +141,60 @@ struct Http {
 /// How a connection stands: whose it is, as far as that is known.
 #[derive(Debug)]
 struct Standing {
-    /// Its place among those of unknown callers, until it is given back.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    held: Mutex<Held>,
     /// What of it is read.
     intake: Intake,
     /// Whether the request that is being answered is somebody's who proved who they are.
     is_proved: AtomicBool,
 }
 
+/// What a connection has of the daemon.
+#[derive(Debug)]
+enum Held {
+    /// A place among those of unknown callers, which somebody else may get.
+    Place(Place),
+    /// A place behind the door, as the one whose request was proved last. It stays its own until
+    /// the connection ends.
+    Visit(Principal, Visit),
+    /// Nothing: what it had went with what it became.
+    Nothing,
+}
+
 impl Standing {
-    fn new(place: OwnedSemaphorePermit) -> Self {
-        let place = Mutex::new(Some(place));
-        Self { place, intake: Intake::default(), is_proved: AtomicBool::new(false) }
+    fn new(place: Place) -> Self {
+        let held = Mutex::new(Held::Place(place));
+        Self { held, intake: Intake::default(), is_proved: AtomicBool::new(false) }
     }
 
-    /// Takes its place from it, for who keeps it or gives it back.
-    fn leave_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The request that is being answered has proved whose it is.
-    fn proved(&self) {
+    /// Takes its place from it, for who stays unknown: a new one, if it was known before.
+    fn leave_place(&self, unknown: &Places) -> Place {
+        match std::mem::replace(&mut *self.held(), Held::Nothing) {
+            Held::Place(place) => place,
+            Held::Visit(..) | Held::Nothing => unknown.take(),
+        }
+    }
+
+    /// The request that is being answered has proved whose it is: nobody gets this one's place.
+    fn enter(&self, who: &Principal, gate: &Gate) -> Result<(), Away> {
         self.is_proved.store(true, Ordering::Relaxed);
+        let mut held = self.held();
+        if !matches!(&*held, Held::Visit(known, _) if known == who) {
+            *held = Held::Visit(who.clone(), gate.enter(who)?);
+        }
+        Ok(())
+    }
+
+    /// The same for an answer that goes on after the request: it has what the connection had.
+    fn leave_as(&self, who: &Principal, gate: &Gate) -> Result<Visit, Away> {
+        self.enter(who, gate)?;
+        match std::mem::replace(&mut *self.held(), Held::Nothing) {
+            Held::Visit(_, visit) => Ok(visit),
+            Held::Place(_) | Held::Nothing => gate.enter(who),
+        }
     }
 }
 
@@ -171,9 +206,9 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
         leaving: leaving.clone(),
         port: Port(bound.port),
         metrics: bound.metrics.then(Metrics::default),
+        unknown: Places::new(MAX_UNKNOWN),
         going_on,
     });
-    let unknown = Arc::new(Semaphore::new(MAX_UNKNOWN));
     loop {
         let accepted = tokio::select! {
             accepted = bound.listener.accept() => accepted,
@@ -182,8 +217,7 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
         match accepted {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                let Ok(place) = unknown.clone().try_acquire_owned() else { continue };
-                tokio::spawn(connection(stream, http.clone(), Standing::new(place)));
+                tokio::spawn(connection(stream, http.clone(), http.unknown.take()));
             }
             Err(error) => {
                 tracing::warn!(%error, "an HTTP connection was not taken");
@@ -196,11 +230,12 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
     let _ = tokio::time::timeout(FAREWELL, over.recv()).await;
 }
 
-async fn connection(stream: TcpStream, http: Arc<Http>, standing: Standing) {
+async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
     let _going_on = http.going_on.clone();
     let mut leaving = http.leaving.clone();
+    let loss = place.loss();
+    let standing = Arc::new(Standing::new(place));
     let intake = standing.intake.clone();
-    let standing = Arc::new(standing);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (http, standing) = (http.clone(), standing.clone());
         async move { Ok::<_, Infallible>(answer(request, &http, &standing).await) }
@@ -216,6 +251,7 @@ async fn connection(stream: TcpStream, http: Arc<Http>, standing: Standing) {
     // However a connection ends, there is nobody left to tell.
     tokio::select! {
         _ = &mut serving => return,
+        () = loss.comes() => return,
         _ = leaving.wait_for(|leaves| *leaves) => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;

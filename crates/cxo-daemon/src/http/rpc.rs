@@ -42,15 +42,13 @@ pub(super) async fn answer(
         (Some(_), Some(_)) => return Err(refused(two_proofs())),
     };
     let limits = gate.limits_for(&right, &call, &frame).map_err(refused)?;
-    standing.proved();
+    standing.enter(&principal, gate).map_err(|away| refused(away.problem()))?;
     drop(frame);
     let key = call.idem_key.map(|key| IdemKey::of(key, &call.params));
     let asked = (call.method.as_str(), call.params);
     let request = admit(asked, &principal, &limits).map_err(refused)?;
-    let visit = gate.enter(&principal).map_err(|away| refused(away.problem()))?;
     let caller = Arc::new(Caller::passing(principal));
     let result = gate.handlers.call(request, key, &caller).await;
-    drop(visit);
     let value = result.map_err(refused)?;
     Ok(json(StatusCode::OK, envelope.answer(Some(&id), Ok(&value))))
 }
@@ -60,12 +58,4 @@ fn two_proofs() -> Problem {
         .because("a request is made by one caller")
         .keeping("nothing was changed")
         .try_next("the same with one of them")
-}
-
-/// The error of who finds the door full.
-pub(super) fn full() -> Problem {
-    Problem::new(Code::Busy, "too many clients are connected")
-        .keeping("nothing was changed")
-        .retry_after(1)
-        .try_next("try again in a second")
 }

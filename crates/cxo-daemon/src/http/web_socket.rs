@@ -19,14 +19,13 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{
     AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
 use super::intake::{Intake, Pause};
-use super::rpc::full;
 use super::{Http, Standing};
-use crate::listener::{FAREWELL, attend_bearer};
+use crate::listener::{FAREWELL, Place, attend_bearer};
 
 /// Bytes on the way between messages and frames.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -68,7 +67,7 @@ pub(super) async fn answer(
         }
     };
     // It has its connection's place until it is known whose it is.
-    let entering = standing.leave_place().ok_or_else(full)?;
+    let place = standing.leave_place(&http.unknown);
     let intake = standing.intake.clone();
     intake.begin(MAX_FIRST_BYTES);
     let http = http.clone();
@@ -77,14 +76,10 @@ pub(super) async fn answer(
         .max_frame_size(MAX_REQUEST_BYTES)
         .read_buffer_size(READ_AT_ONCE)
         .max_write_buffer_size(MAX_WAITING_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| serve((socket, intake), http, entering)))
+    Ok(upgrade.on_upgrade(move |socket| serve((socket, intake), http, place)))
 }
 
-async fn serve(
-    (socket, intake): (WebSocket, Intake),
-    http: Arc<Http>,
-    entering: OwnedSemaphorePermit,
-) {
+async fn serve((socket, intake): (WebSocket, Intake), http: Arc<Http>, place: Place) {
     let _going_on = http.going_on.clone();
     let (ours, theirs) = duplex(PIPE_BYTES);
     let (reading, writing) = split(ours);
@@ -92,9 +87,10 @@ async fn serve(
     let (tell, told) = oneshot::channel();
     let attending = attend_bearer(split(theirs), tell, http.gate.clone(), http.leaving.clone());
     let room = http.gate.room.clone();
+    let loss = place.loss();
     let known = async move {
         let is_known = told.await.is_ok();
-        drop(entering);
+        drop(place);
         is_known
     };
     // A client that is gone takes its frames with it; a daemon that leaves says its last.
@@ -110,7 +106,11 @@ async fn serve(
         }
         let _ = tokio::time::timeout(FAREWELL / 2, sink.close()).await;
     };
-    tokio::join!(attending, carrying_out);
+    let both = async { tokio::join!(attending, carrying_out) };
+    tokio::select! {
+        _ = both => {}
+        () = loss.comes() => {}
+    }
 }
 
 /// Messages as frames, until the client has no more. Until it is known who it is, there is one.

@@ -25,7 +25,7 @@ use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving, Right};
 use crate::paths::Paths;
-use entering::{Place, Places};
+pub(crate) use entering::{Place, Places};
 use entry::Entered;
 use uds::Peer;
 use wire::Wire;
@@ -253,7 +253,7 @@ pub(crate) async fn attend_bearer<R, W>(
 
 async fn attend<R, W>(
     (read, write): (R, W),
-    (arrival, mut place): (Arrival, Place),
+    (arrival, place): (Arrival, Place),
     gate: Arc<Gate>,
     mut leaving: Leaving,
 ) where
@@ -264,7 +264,7 @@ async fn attend<R, W>(
     let entered = tokio::select! {
         biased;
         entered = enter(&mut wire, &arrival, &gate, &mut leaving) => entered,
-        () = place.lost() => None,
+        () = place.loss().comes() => None,
     };
     drop(place);
     go_on(wire, entered, &gate, leaving).await;

@@ -1,13 +1,16 @@
 //! What those who proved nothing can take of the daemon over HTTP: little, and nothing of those who
 //! did.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use serde_json::json;
 
 use crate::web::{Answered, Web, hear, signed_in};
 use crate::world::World;
+
+/// Places of connections that did not prove themselves.
+const PLACES: usize = 256;
 
 fn serving() -> (World, Web) {
     let mut world = World::new("");
@@ -22,20 +25,59 @@ fn resident_kb(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// [G18] [G25] Callers who are not known have places of their own: when they are full, further ones
-/// are closed, and the socket serves.
+/// [G18] [G25] Callers who are not known have places of their own. When all are taken, whoever comes
+/// gets that of who has had one for longest; who is known keeps theirs, and the socket serves.
 #[test]
 fn strangers_take_no_place_from_those_who_are_known() {
     let (world, web) = serving();
-    let strangers: Vec<TcpStream> = (0..256).map(|_| web.connect()).collect();
-    let mut further = web.connect();
-    // It may be closed before anything could be written.
-    let _ = further.write_all(b"GET /healthz HTTP/1.1\r\n");
-    let mut said = Vec::new();
-    let _ = further.read_to_end(&mut said);
-    assert_eq!(said, b"", "one more is closed");
+    let (_socket, token) = signed_in(&world, web);
+    let mut known = Keeping::of(web, &token);
+    known.is_served();
+    let mut strangers: Vec<TcpStream> = (0..PLACES).map(|_| web.connect()).collect();
+    assert_eq!(web.ask("GET /healthz", &[], "").status, 200, "who comes is served");
+    assert_eq!(strangers[0].read(&mut [0]).unwrap(), 0, "who waited longest made room");
+    let newest = strangers.last_mut().unwrap();
+    newest.set_nonblocking(true).unwrap();
+    let waits = newest.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(waits, Err(ErrorKind::WouldBlock), "nobody else did");
+    known.is_served();
     world.status();
-    drop(strangers);
+}
+
+/// A connection that stays, on which one request follows the other.
+struct Keeping {
+    stream: BufReader<TcpStream>,
+    head: String,
+}
+
+impl Keeping {
+    fn of(web: Web, token: &str) -> Self {
+        let head = format!(
+            "POST /rpc HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\n",
+            web.host()
+        );
+        Self { stream: BufReader::new(web.connect()), head }
+    }
+
+    fn is_served(&mut self) {
+        let body = r#"{"id":1,"method":"status.get"}"#;
+        let request = format!("{}Content-Length: {}\r\n\r\n{body}", self.head, body.len());
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut length = 0;
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        while line.trim() != "" {
+            let of_length = line.to_lowercase();
+            if let Some(given) = of_length.strip_prefix("content-length:") {
+                length = given.trim().parse().unwrap();
+            }
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+        }
+        self.stream.read_exact(&mut vec![0; length]).unwrap();
+    }
 }
 
 /// [G18] [G25] A request that does not prove whose it is ends its connection.

@@ -12,6 +12,7 @@ use cxo_testkit::fuzz::Changes;
 use cxo_testkit::invariants::UserTree;
 
 use crate::signed::{line, send};
+use crate::web::Web;
 use crate::world::World;
 
 /// Bad frames of each grammar.
@@ -104,28 +105,36 @@ fn resident_kb(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// What came back of these bytes on a connection of their own, up to its end.
+fn exchanged<S: Read + Write>(mut stream: S, input: &[u8], shut: impl Fn(&S)) -> String {
+    // It may close before all is written.
+    let _ = stream.write_all(input);
+    shut(&stream);
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+fn by_socket(world: &World, input: &[u8]) -> String {
+    let stream = UnixStream::connect(world.socket()).unwrap();
+    exchanged(stream, input, |stream| drop(stream.shutdown(Shutdown::Write)))
+}
+
 /// Sends changes of these to a daemon, each on a connection of its own.
-fn flood(good: Vec<Vec<u8>>) {
-    let world = serving();
+fn flood(world: &World, good: Vec<Vec<u8>>, send: impl Fn(&[u8]) -> String) {
     let status = world.status();
-    let (before, memory) = (kept(&world), resident_kb(status.pid));
+    let (before, memory) = (kept(world), resident_kb(status.pid));
     let mut answered = 0;
     for input in Changes::of(good, &WORDS, SEED).take(FRAMES) {
-        let mut stream = UnixStream::connect(world.socket()).unwrap();
-        // It may close before all is written.
-        let _ = stream.write_all(&input);
-        let _ = stream.shutdown(Shutdown::Write);
-        let mut said = Vec::new();
-        let _ = stream.read_to_end(&mut said);
-        let said = String::from_utf8_lossy(&said);
+        let said = send(&input);
         let is_in = ["welcome", "\"error\":null", "\"result\":{"].iter().any(|w| said.contains(w));
         assert!(!is_in, "{said} to {}", String::from_utf8_lossy(&input));
-        answered += usize::from(said.contains("\"code\":"));
+        answered += usize::from(said.contains("\"code\":") || said.starts_with("HTTP/1.1 4"));
     }
     assert!(answered > FRAMES / 4, "only {answered} came as far as to be refused");
     let grown = resident_kb(status.pid).saturating_sub(memory);
     assert!(grown <= MAX_GROWN_KB, "{grown} KiB more");
-    assert_eq!(kept(&world), before);
+    assert_eq!(kept(world), before);
     assert_eq!(world.status(), status);
     assert!(!world.log().contains("panicked"));
 }
@@ -134,19 +143,64 @@ fn flood(good: Vec<Vec<u8>>) {
 /// is served.
 #[test]
 fn bad_lines_have_no_effect() {
-    flood(framed(Framing::Lines, &requests()));
+    let world = serving();
+    flood(&world, framed(Framing::Lines, &requests()), |input| by_socket(&world, input));
 }
 
 /// [G18] [G25] The same with lengths.
 #[test]
 fn bad_lengths_have_no_effect() {
-    flood(framed(Framing::Lengths, &requests()));
+    let world = serving();
+    flood(&world, framed(Framing::Lengths, &requests()), |input| by_socket(&world, input));
 }
 
 /// [G18] [G25] The same with handshakes.
 #[test]
 fn bad_handshakes_have_no_effect() {
-    flood(handshakes());
+    let world = serving();
+    flood(&world, handshakes(), |input| by_socket(&world, input));
+}
+
+/// Requests of somebody without a token, on every path that acts.
+fn http_requests(web: Web) -> Vec<Vec<u8>> {
+    let host = web.host();
+    let token = "0".repeat(64);
+    let post = |headers: &str, body: &[u8]| {
+        let head = format!(
+            "POST /rpc HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let mut good: Vec<Vec<u8>> = requests().iter().map(|body| post("", body)).collect();
+    good.push(post(&bearer, &requests()[0]));
+    good.push(
+        format!("GET /events?topics=*&since=0 HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n").into(),
+    );
+    let socket = format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    let first = format!(r#"{{"type":"bearer","token":"{token}"}}"#);
+    let length = u8::try_from(first.len()).unwrap();
+    // A text, masked with nothing.
+    let frame = [&[0x81, 0x80 | length, 0, 0, 0, 0], first.as_bytes()].concat();
+    good.push([socket.as_bytes(), &frame].concat());
+    good
+}
+
+/// [G18] [G25] The same over HTTP: requests, streams of events, web sockets.
+#[test]
+fn bad_http_has_no_effect() {
+    let mut world = World::new("[run]\nchecks = []\n");
+    assert_eq!(world.start_with(&[("CXO_SERVER_HTTP_PORT", "0")]), "ready");
+    let web = Web::of(&world);
+    flood(&world, http_requests(web), |input| {
+        exchanged(web.connect(), input, |stream| drop(stream.shutdown(Shutdown::Write)))
+    });
 }
 
 /// Two requests that are captured.
