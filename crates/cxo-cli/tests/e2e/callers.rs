@@ -54,6 +54,8 @@ fn a_lock_stays_after_the_command_and_keeps_others_out() {
     assert_eq!(world.cxo(&others).code, 0);
     let held = world.json(&["lock", "status"])["locks"][0].clone();
     assert_eq!((&held["path"], &held["kind"]), (&json!("src"), &json!("prefix")));
+    let everything = world.json(&["lock", "status", "."]);
+    assert_eq!(everything["holder"], "other", "the root is everything");
     let id = held["lock_id"].as_str().unwrap();
     assert_eq!(world.cxo(&["lock", "release", "--id", id, "--session", "other"]).code, 0);
     assert_eq!(world.json(&["lock", "status"])["locked"], false);

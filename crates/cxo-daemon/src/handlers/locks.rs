@@ -1,6 +1,7 @@
 //! Locks: what is held, taken, waited for and given back.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cxo_core::shared::{Lock, WhichLock};
@@ -20,7 +21,10 @@ use crate::caller::Call;
 use crate::{fresh, problems};
 
 impl Handlers {
-    pub(super) fn lock_status(&self, query: &LockQuery) -> Result<LockStatus, Problem> {
+    pub(super) async fn lock_status(
+        self: &Arc<Self>,
+        query: &LockQuery,
+    ) -> Result<LockStatus, Problem> {
         let now = fresh::now();
         let Some(path) = &query.path else {
             let locks: Vec<LockView> = self.published.shared(|shared| {
@@ -35,10 +39,8 @@ impl Handlers {
                 locks: Some(locks),
             });
         };
-        let on = self.lock_path(&self.paths.work_tree, path, LockKind::File)?;
-        let held = self.published.shared(|shared| {
-            shared.locks.overlapping(&on).find(|lock| lock.is_held_at(now)).cloned()
-        });
+        let on = self.lock_path(&self.paths.work_tree, path, kind_of(path)).await?;
+        let held = self.published.shared(|shared| shared.locks.held_over(&on, now).next().cloned());
         Ok(LockStatus {
             locked: held.is_some(),
             holder: held.as_ref().map(|lock| lock.session.clone()),
@@ -50,14 +52,14 @@ impl Handlers {
     }
 
     pub(super) async fn acquire_lock(
-        &self,
+        self: &Arc<Self>,
         params: LockAcquire,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
         check_times(&params)?;
         let named = params.session.as_ref();
         let OnTree { session, tree } = self.session_for(named, call.caller).await?;
-        let on = self.lock_path(&tree, &params.path, params.kind)?;
+        let on = self.lock_path(&tree, &params.path, params.kind).await?;
         let command = Command::Shared(SharedCommand::AcquireLock {
             session: session.clone(),
             principal: call.principal().clone(),
@@ -73,7 +75,7 @@ impl Handlers {
             changed.as_mut().enable();
             let tried = {
                 // A write that goes on under the present locks is not overtaken.
-                let gate = self.trees.open(&tree, &self.paths)?.gate.clone();
+                let gate = self.tree(&tree).await?.gate.clone();
                 let _gate = gate.read_owned().await;
                 let (session, on) = (session.clone(), on.clone());
                 let reply = move |repo: &Repo| granted(repo.shared(), &session, &on);
@@ -97,16 +99,15 @@ impl Handlers {
     /// When the next of the locks that overlap with this one ends by itself.
     fn next_expiry(&self, on: &LockPath) -> Instant {
         let now = fresh::now();
-        let next = self.published.shared(|shared| {
-            let held = shared.locks.overlapping(on).filter(|lock| lock.is_held_at(now));
-            held.map(|lock| lock.expires_at).min()
-        });
+        let next = self
+            .published
+            .shared(|shared| shared.locks.held_over(on, now).map(|lock| lock.expires_at).min());
         let wait = next.map_or(MAX_LOCK_WAIT_MS, |at| at.millis_since(now));
         Instant::now() + Duration::from_millis(wait)
     }
 
     pub(super) async fn release_lock(
-        &self,
+        self: &Arc<Self>,
         params: LockRelease,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
@@ -115,8 +116,7 @@ impl Handlers {
         let which = match (params.lock_id, params.path) {
             (Some(id), None) => WhichLock::Id(id),
             (None, Some(path)) => {
-                let kind = if is_root(&path) { LockKind::Prefix } else { LockKind::File };
-                WhichLock::On(self.lock_path(&tree, &path, kind)?)
+                WhichLock::On(self.lock_path(&tree, &path, kind_of(&path)).await?)
             }
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Problem::new(Code::BadRequest, "which lock?")
@@ -132,8 +132,8 @@ impl Handlers {
     }
 
     /// The one path that a text means on a tree, as locks compare it.
-    pub(super) fn lock_path(
-        &self,
+    pub(super) async fn lock_path(
+        self: &Arc<Self>,
         tree: &Path,
         text: &str,
         kind: LockKind,
@@ -146,7 +146,7 @@ impl Handlers {
                     .try_next("the same with kind `prefix`")),
             };
         }
-        let files = &self.trees.open(tree, &self.paths)?.files;
+        let files = &self.tree(tree).await?.files;
         let path = files.resolve(text).map_err(|error| problems::of_file(&error))?;
         Ok(LockPath::new(kind, path, files.case()))
     }
@@ -163,6 +163,11 @@ fn granted(shared: &Shared, session: &SessionId, on: &LockPath) -> Option<LockGr
         fence: lock.fence,
         expires_at: lock.expires_at,
     })
+}
+
+/// What a path without a kind means: a file, or everything.
+fn kind_of(path: &str) -> LockKind {
+    if is_root(path) { LockKind::Prefix } else { LockKind::File }
 }
 
 fn is_root(path: &str) -> bool {

@@ -130,7 +130,7 @@ impl Handlers {
             Request::StatusGet(_) => json(&self.server_status()),
             Request::SessionStart(params) => self.start_session(params, call).await,
             Request::SessionEnd(params) => self.end_session(params, call).await,
-            Request::LockStatus(params) => json(&self.lock_status(&params)?),
+            Request::LockStatus(params) => json(&self.lock_status(&params).await?),
             Request::LockAcquire(params) => self.acquire_lock(params, call).await,
             Request::LockRelease(params) => self.release_lock(params, call).await,
             Request::FsRead(params) => json(&self.read_file(params, call).await?),

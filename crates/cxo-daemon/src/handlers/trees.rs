@@ -189,9 +189,13 @@ impl Handlers {
 
     /// Goes through the gate of a session's tree: until what is returned is dropped, nobody else
     /// writes there or is granted a lock from there.
-    async fn enter(&self, named: Option<&SessionId>, call: &Call<'_>) -> Result<Inside, Problem> {
+    async fn enter(
+        self: &Arc<Self>,
+        named: Option<&SessionId>,
+        call: &Call<'_>,
+    ) -> Result<Inside, Problem> {
         let OnTree { session, tree } = self.opened_session(named, call.caller)?;
-        let open = self.trees.open(&tree, &self.paths)?;
+        let open = self.tree(&tree).await?;
         let gate = open.gate.clone().write_owned().await;
         // Others wrote meanwhile, and sessions may have ended.
         self.opened_session(Some(&session), call.caller)?;
@@ -247,6 +251,15 @@ impl Handlers {
             shared.locks.may_write(session, file, fence, fresh::now()).map(|own| own.is_some())
         });
         may.map_err(|rejected| problems::of_shared(&rejected))
+    }
+
+    /// A tree, opened where that holds up nobody.
+    pub(super) async fn tree(self: &Arc<Self>, root: &Path) -> Result<Arc<Tree>, Problem> {
+        if let Some(tree) = self.trees.opened(root) {
+            return Ok(tree);
+        }
+        let root = root.to_owned();
+        self.blocking(move |this| this.trees.open(&root, &this.paths)).await
     }
 
     /// Does what waits for the disk where it holds up nobody.
