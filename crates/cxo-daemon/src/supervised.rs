@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cxo_agent::supervisor::{
     Cause, Exit, Live, Message, ProcessSpec, Refusal, Report, Request, Shutdown, SupervisorClient,
-    SupervisorError, SupervisorPaths, descends,
+    SupervisorError, SupervisorPaths, descends, may_be_supervised,
 };
 use cxo_protocol::{EffectId, Timestamp};
 
@@ -397,10 +397,13 @@ impl Supervised {
         top.and_then(|top| descends(pid, i32::try_from(top).ok()?)) == Some(true)
     }
 
-    /// Whether a process is supervised, whatever it is for.
+    /// Whether a process is supervised, or may be, whatever it is for. Its marks tell also of one
+    /// whose supervisor is not connected, or gone.
     pub(crate) fn is_supervised(&self, pid: i32) -> bool {
         let supervisor = self.pid().and_then(|pid| i32::try_from(pid).ok());
-        supervisor.is_some_and(|supervisor| descends(pid, supervisor) != Some(false))
+        let descends =
+            supervisor.is_some_and(|supervisor| descends(pid, supervisor) != Some(false));
+        descends || may_be_supervised(pid)
     }
 
     /// The supervisor's process.

@@ -39,6 +39,15 @@ pub(super) fn is_of(supervisor: &str, pid: i32) -> bool {
         || is_named(supervisor, pid)
 }
 
+/// Whether a process may come from a supervisor, whichever it is and whether or not it lives. Only
+/// one whose hard limit is not lower than our own surely does not: an agent can clear its environment
+/// and lower its limit, and can raise it no more. One that cannot be read may, too.
+pub fn may_be_supervised(pid: i32) -> bool {
+    let own = getrlimit(Resource::Rttime).maximum.unwrap_or(u64::MAX);
+    let is_lower = procfs::hard_realtime_limit(pid).is_none_or(|hard| hard < own);
+    is_lower || procfs::variable(pid, SUPERVISOR).is_some()
+}
+
 /// What a process says of the effect that it was started for.
 pub(super) enum Mark {
     /// Its environment names it.

@@ -51,6 +51,7 @@ use self::sys::Signals;
 
 pub use client::{Report, SupervisorClient};
 pub use error::SupervisorError;
+pub use marker::may_be_supervised;
 pub use procfs::descends;
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,

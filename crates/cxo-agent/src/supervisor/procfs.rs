@@ -112,6 +112,17 @@ pub(super) fn realtime_limit(pid: i32) -> Option<RealtimeLimit> {
     Some(RealtimeLimit { soft: values.next()?.ok()?, hard: values.next()?.ok()? })
 }
 
+/// The hard limit of a process; the greatest number of one that has none. Nothing of a process
+/// that cannot be read.
+pub(super) fn hard_realtime_limit(pid: i32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
+    match line.split_ascii_whitespace().nth(1)? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
 /// A handle on a process that cannot turn into another one.
 pub(super) fn hold(stat: Stat) -> Option<OwnedFd> {
     let handle = rustix::process::pidfd_open(Pid::from_raw(stat.pid)?, PidfdFlags::empty()).ok()?;

@@ -153,20 +153,30 @@ fn a_confined_check_reads_no_key() {
     world.check(&seen);
 }
 
+/// Asks for the daemon's state without a handshake, and writes down what was said.
+const ASK: &str = "
+import glob, os, socket, sys
+world = sys.argv[1]
+if 'lowered' in sys.argv:
+    import resource
+    RTTIME = 15
+    resource.setrlimit(RTTIME, (1 << 40, 1 << 41))
+s = socket.socket(socket.AF_UNIX)
+s.connect(glob.glob(world + '/r/codex-orch/*/daemon.sock')[0])
+s.sendall(b'{\"id\":1,\"method\":\"daemon.status\",\"params\":{}}\\n')
+said = s.makefile().readline()
+if 'told' in sys.argv:
+    open(world + '/said', 'w').write(said)
+print(said)
+";
+
 /// [A2.7] Where being the same user is enough, it is not for agents.
 #[test]
 fn an_agent_needs_the_key_where_its_user_does_not() {
     let mut world = prying();
     world.fifo("said");
-    let ask = "
-import glob, os, socket
-s = socket.socket(socket.AF_UNIX)
-s.connect(glob.glob(os.environ['WORLD'] + '/r/codex-orch/*/daemon.sock')[0])
-s.sendall(b'{\"id\":1,\"method\":\"daemon.status\",\"params\":{}}\\n')
-open(os.environ['WORLD'] + '/said', 'w').write(s.makefile().readline())
-";
-    std::fs::write(world.at("tasks/ask.py"), ask).unwrap();
-    world.script("ask", "python3 \"$WORLD/tasks/ask.py\"\n");
+    std::fs::write(world.at("tasks/ask.py"), ASK).unwrap();
+    world.script("ask", "python3 \"$WORLD/tasks/ask.py\" \"$WORLD\" told\n");
     assert_eq!(world.start_with(&[("CXO_SERVER_PEER_UID_IS_ENOUGH", "true")]), "ready");
     let mut user = world.raw();
     crate::signed::send(&mut user, br#"{"id":1,"method":"daemon.status","params":{}}"#);
@@ -177,4 +187,23 @@ open(os.environ['WORLD'] + '/said', 'w').write(s.makefile().readline())
     assert!(said.contains("\"code\":401"), "{said}");
     let seen = world.until_ended(&run);
     world.check(&seen);
+}
+
+/// [A2.7] [G21] What was left by a supervisor that is not there any more is still known by what it was
+/// marked with, also when it changed its marks as far as it can.
+#[test]
+fn what_no_supervisor_answers_for_needs_the_key() {
+    let mut world = prying();
+    std::fs::write(world.at("tasks/ask.py"), ASK).unwrap();
+    assert_eq!(world.start_with(&[("CXO_SERVER_PEER_UID_IS_ENOUGH", "true")]), "ready");
+    let ask = |how: &[&str], env: &[(&str, &str)]| {
+        let mut command = std::process::Command::new("python3");
+        command.arg(world.at("tasks/ask.py")).arg(world.at("")).args(how).envs(env.iter().copied());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let said = ask(&[], &[]);
+    assert!(said.contains("\"error\":null"), "{said}");
+    for said in [ask(&["lowered"], &[]), ask(&[], &[("CXO_SUPERVISOR", "gone")])] {
+        assert!(said.contains("\"code\":401"), "{said}");
+    }
 }
