@@ -30,10 +30,10 @@ const STEPS: &[&str] = &[
     "files.cleared",
 ];
 
-struct World(TempDir);
+pub(crate) struct World(pub(crate) TempDir);
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         for name in ["tree/a", "tree/src/b"] {
             write(dir.path(), name, OLD);
@@ -43,16 +43,16 @@ impl World {
         Self(dir)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn recover(&self) {
+    pub(crate) fn recover(&self) {
         TreeFiles::open(&self.path("tree"), &self.path("journal")).unwrap().recover().unwrap();
     }
 
     /// The program, told to replace one file, or to replace one, delete one and make one.
-    fn edit(&self, several: &str) -> Vec<String> {
+    pub(crate) fn edit(&self, several: &str) -> Vec<String> {
         let new = self.path("new").display().to_string();
         let mut args = vec![
             edit_files().display().to_string(),
@@ -74,7 +74,7 @@ fn edit_files() -> PathBuf {
 }
 
 /// What is in a tree: name and content, and what is left in the journal.
-fn state(world: &Path) -> (BTreeMap<PathBuf, String>, usize) {
+pub(crate) fn state(world: &Path) -> (BTreeMap<PathBuf, String>, usize) {
     let mut found = BTreeMap::new();
     let mut open = vec![world.join("tree")];
     while let Some(folder) = open.pop() {
@@ -91,11 +91,11 @@ fn state(world: &Path) -> (BTreeMap<PathBuf, String>, usize) {
     (found, fs::read_dir(world.join("journal")).unwrap().count())
 }
 
-fn old() -> BTreeMap<PathBuf, String> {
+pub(crate) fn old() -> BTreeMap<PathBuf, String> {
     ["a", "src/b"].map(|name| (name.into(), OLD.to_owned())).into()
 }
 
-fn new(several: &str) -> BTreeMap<PathBuf, String> {
+pub(crate) fn new(several: &str) -> BTreeMap<PathBuf, String> {
     let text = "n".repeat(NEW_BYTES);
     if several == "several" {
         ["a", "made/c"].map(|name| (name.into(), text.clone())).into()

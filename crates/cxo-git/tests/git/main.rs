@@ -8,6 +8,7 @@ mod content;
 mod crash;
 mod files;
 mod files_killed;
+mod files_traced;
 mod hub;
 mod killed;
 mod landing;
