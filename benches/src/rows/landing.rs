@@ -117,6 +117,7 @@ fn per_branch_ms(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1_000.0 / f64::from(u32::try_from(BRANCHES).unwrap_or(u32::MAX))
 }
 
+/// Merged, pinned, looked through for what runs later, and the target moved.
 fn ours(hub: &Hub, base: &CommitId, sources: &[CommitId]) -> Result<f64> {
     let target_ref = "refs/cxo/target/bench";
     hub.update_ref(target_ref, base, Expected::Any)?;
@@ -132,6 +133,8 @@ fn ours(hub: &Hub, base: &CommitId, sources: &[CommitId]) -> Result<f64> {
             author: author(),
             at: AT,
         })?;
+        hub.update_ref("refs/cxo/landings/bench", &next, Expected::Any)?;
+        hub.changed_paths(&target, &next)?;
         hub.update_ref(target_ref, &next, Expected::At(target))?;
         target = next;
     }

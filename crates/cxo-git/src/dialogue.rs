@@ -67,10 +67,7 @@ impl Dialogue {
     /// Exactly so many bytes of the answer.
     pub(crate) fn bytes(&mut self, count: usize) -> Result<Vec<u8>, GitError> {
         if count > MAX_OUTPUT_BYTES {
-            return Err(GitError::OutputTooLong {
-                command: self.shown.clone(),
-                limit: MAX_OUTPUT_BYTES,
-            });
+            return Err(self.too_long());
         }
         let deadline = Instant::now() + MAX_ANSWER_FOR;
         while self.pending.len() < count {
@@ -78,6 +75,19 @@ impl Dialogue {
         }
         let rest = self.pending.split_off(count);
         Ok(std::mem::replace(&mut self.pending, rest))
+    }
+
+    /// The answer to the last question, from where it was read to until `is_whole` says that this is
+    /// its end.
+    pub(crate) fn until(&mut self, is_whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, GitError> {
+        let deadline = Instant::now() + MAX_ANSWER_FOR;
+        while !is_whole(&self.pending) {
+            if self.pending.len() > MAX_OUTPUT_BYTES {
+                return Err(self.too_long());
+            }
+            self.read_more(deadline)?;
+        }
+        Ok(std::mem::take(&mut self.pending))
     }
 
     /// Whether the process still runs.
@@ -89,6 +99,10 @@ impl Dialogue {
     #[cfg(test)]
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    fn too_long(&self) -> GitError {
+        GitError::OutputTooLong { command: self.shown.clone(), limit: MAX_OUTPUT_BYTES }
     }
 
     fn read_more(&mut self, deadline: Instant) -> Result<(), GitError> {

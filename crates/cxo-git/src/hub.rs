@@ -63,6 +63,7 @@ pub struct Hub {
     reader: Keeper,
     writer: Keeper,
     refs: Keeper,
+    differ: Keeper,
 }
 
 impl Hub {
@@ -85,6 +86,14 @@ impl Hub {
                 "--stdin-paths",
             ]),
             refs: Keeper::new(&["update-ref", "--stdin"]),
+            differ: Keeper::new(&[
+                "diff-tree",
+                "--stdin",
+                "-r",
+                "-z",
+                "--name-only",
+                "--no-renames",
+            ]),
         };
         hub.check_format()?;
         hub.clear_leftovers()?;
@@ -134,6 +143,10 @@ impl Hub {
 
     pub(crate) fn refs_writer(&self) -> Kept<'_> {
         self.refs.of(self)
+    }
+
+    pub(crate) fn differ(&self) -> Kept<'_> {
+        self.differ.of(self)
     }
 
     /// A call in the hub, without a working tree.

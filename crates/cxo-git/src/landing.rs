@@ -155,9 +155,21 @@ impl Hub {
 
     /// The names that differ between two commits, in their order: cheaper than what differs.
     pub fn changed_paths(&self, from: &CommitId, to: &CommitId) -> Result<Vec<RepoPath>, GitError> {
-        let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames"];
-        let listed = self.run(&[&args[..], &[from.as_str(), to.as_str()]].concat())?.stdout;
-        let names = listed.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        let pair = format!("{} {}\n", self.tree_of(from)?, self.tree_of(to)?);
+        let said = self.differ().with(|differ| {
+            // What is no name of an object is said again, and no path begins with a slash.
+            let none = format!("{pair}/\n");
+            differ.ask(none.as_bytes())?;
+            let ends = [none.as_bytes(), b"/\n"];
+            differ.until(|said| said.ends_with(b"\0/\n") || ends.contains(&said))
+        })?;
+        let Some(listed) = said.strip_prefix(pair.as_bytes()) else {
+            return Err(GitError::Unexpected {
+                command: "git diff-tree --stdin".to_owned(),
+                what: printable(&said),
+            });
+        };
+        let names = listed.split(|&byte| byte == 0).filter(|name| *name != b"/\n");
         Ok(names.map(RepoPath::new).collect())
     }
 

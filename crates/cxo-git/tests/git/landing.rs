@@ -50,6 +50,24 @@ fn a_clean_merge_has_both_sides() {
     assert_eq!(world.hub.merge(&merged, &theirs).unwrap(), Merge::Clean { tree });
 }
 
+/// Names that differ are told one answer after the other, whatever is in them.
+#[test]
+fn names_that_differ_are_told_as_they_are() {
+    let world = World::new();
+    let first = world.commit(&world.base, &[("d\n/\ne", Some("x"))]);
+    let second = world.commit(&first, &[("src/a.txt", None), ("end", Some("x"))]);
+    let paths = |from, to| -> Vec<String> {
+        let paths = world.hub.changed_paths(from, to).unwrap();
+        paths.iter().map(|path| String::from_utf8(path.as_bytes().to_vec()).unwrap()).collect()
+    };
+    assert_eq!(paths(&second, &second), [""; 0]);
+    assert_eq!(paths(&first, &second), ["end", "src/a.txt"]);
+    assert_eq!(paths(&second, &world.base), ["d\n/\ne", "end", "src/a.txt"]);
+    let missing = CommitId::new(&"1".repeat(first.as_str().len())).unwrap();
+    assert!(world.hub.changed_paths(&first, &missing).is_err());
+    assert_eq!(paths(&second, &first), ["end", "src/a.txt"]);
+}
+
 /// Conflicts are named by file and kind.
 #[test]
 fn conflicts_are_named_by_file_and_kind() {
