@@ -17,7 +17,8 @@ use crate::table::{Limit, Line};
 /// Agents at once.
 const AGENTS: usize = 16;
 
-/// What ours turns off, too: a bare run that looks for updates and loads plugins is no floor.
+/// What ours turns off, too: a bare run that looks for updates, loads plugins and reads
+/// `.bashrc` is no floor.
 const QUIET: &[&str] = &[
     "--ignore-rules",
     "-c",
@@ -30,6 +31,8 @@ const QUIET: &[&str] = &[
     "plugins",
     "--disable",
     "apps",
+    "--disable",
+    "shell_snapshot",
 ];
 
 const SCRIPT: &str =

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use cxo_agent::sandbox::Hidden;
 use cxo_protocol::report::Located;
 use cxo_protocol::wire::key::hex;
 use cxo_protocol::{Address, AttemptId, Code, EffectId, Problem, RunId, TaskId, Transport};
@@ -117,13 +118,15 @@ impl Paths {
     /// What no agent and no check may read: the keys and sockets of all repositories, the
     /// environments of runs, and everything in the state but for the hub, which their workspaces
     /// borrow objects from, and the files of runs.
-    pub(crate) fn kept_from_agents(&self) -> Vec<PathBuf> {
-        let needed = [self.hub(), self.jobs()];
-        let of_state = fs::read_dir(&self.state).into_iter().flatten().flatten();
-        let of_state = of_state.map(|entry| entry.path()).filter(|path| !needed.contains(path));
-        let of_user = [self.key_file.parent(), self.runtime.parent()];
-        let hidden = of_user.into_iter().flatten().map(Path::to_owned).chain(of_state);
-        hidden.filter_map(|path| fs::canonicalize(path).ok()).collect()
+    pub(crate) fn kept_from_agents(&self) -> Hidden {
+        let real = |paths: &[Option<&Path>]| {
+            let paths = paths.iter().flatten();
+            paths.filter_map(|path| fs::canonicalize(path).ok()).collect()
+        };
+        Hidden {
+            places: real(&[self.key_file.parent(), self.runtime.parent(), Some(&self.state)]),
+            except: real(&[Some(&self.hub()), Some(&self.jobs()), Some(&self.workspaces)]),
+        }
     }
 
     /// The supervisor's control socket.

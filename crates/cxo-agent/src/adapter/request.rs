@@ -7,6 +7,7 @@ use cxo_protocol::{AttemptId, AttemptRole, EffectId, RunId, TaskId, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::Environment;
+use crate::sandbox::Hidden;
 
 /// What an agent may do to its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +55,8 @@ pub struct AgentRequest<'a> {
     pub user_env: &'a BTreeMap<String, String>,
     /// What the agent may do to its workspace.
     pub access: Access,
-    /// Files and directories, as real paths, whose contents its sandbox must keep from it. All of
-    /// them exist.
-    pub hidden: &'a [PathBuf],
+    /// What must be kept from it.
+    pub hidden: &'a Hidden,
     /// What `thread` had used before this attempt: agents count over a whole thread. Means
     /// nothing without a thread.
     pub usage_before: Usage,
@@ -141,14 +141,20 @@ pub enum StandardInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confinement {
-    /// The agent has a sandbox of its own, and it is on.
-    ByAgent,
+    /// The agent has a sandbox of its own, and it is on. What is hidden is hidden around it.
+    ByAgent {
+        /// What it may not read.
+        hidden: Hidden,
+        /// Arguments, to come before all others, that have the agent hide it from what it runs,
+        /// where it cannot be hidden around it.
+        otherwise: Vec<String>,
+    },
     /// Our sandbox is wanted around the whole process.
     BySandbox {
         /// Directories it may write beside temporary ones.
         writable: Vec<PathBuf>,
         /// What it may not read.
-        hidden: Vec<PathBuf>,
+        hidden: Hidden,
     },
     /// Nobody: the settings say `sandbox = "none"`.
     Unconfined,

@@ -1,6 +1,6 @@
-//! Confines the calling thread by Landlock and becomes another program.
+//! Confines the calling thread and becomes another program.
 //!
-//! Rights to change things are handled, and reading files where something is hidden. What a policy
+//! By Landlock rights to change things are handled, and reading files where something is hidden. What a policy
 //! does not mention (listing directories, running programs) stays as it is.
 
 use std::ffi::{OsStr, OsString};
@@ -18,10 +18,10 @@ use landlock::{
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use super::beside::beside;
-use super::{Network, Sandbox, SandboxError, Without};
+use super::hiding::hide;
+use super::{Hidden, Network, Sandbox, SandboxError, Without};
 
 /// The newest set of rights that is asked for. The system's own may be older (then less is
 /// confined) or newer. The right to connect to sockets in the file system, which comes after it,
@@ -34,31 +34,15 @@ const WANTED: ABI = ABI::V7;
 const ALWAYS_WRITABLE: [&str; 7] =
     ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/shm"];
 
-/// What the helper is told in its first argument.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Policy {
-    writable: Vec<PathBuf>,
-    hidden: Vec<PathBuf>,
-    network: Network,
-    without: Without,
-}
-
 /// The arguments of the helper that confines `program` by `sandbox`; nothing where there is
 /// nothing to confine.
 pub(crate) fn wrapped_args(sandbox: &Sandbox, program: &OsStr) -> Option<[OsString; 2]> {
     match sandbox {
         Sandbox::None => None,
-        Sandbox::WorkspaceWrite { writable, hidden, network, without } => {
-            let policy = Policy {
-                writable: writable.clone(),
-                hidden: hidden.clone(),
-                network: network.clone(),
-                without: *without,
-            };
+        Sandbox::Hiding { .. } | Sandbox::WorkspaceWrite { .. } => {
             // Paths that are not text cannot come in over the JSON that carried this policy.
-            let text = serde_json::to_string(&policy).unwrap_or_default();
-            Some([text.into(), program.to_owned()])
+            let policy = serde_json::to_string(sandbox).unwrap_or_default();
+            Some([policy.into(), program.to_owned()])
         }
     }
 }
@@ -77,17 +61,30 @@ fn try_confine_and_exec(
 ) -> Result<std::convert::Infallible, SandboxError> {
     let bad = |detail: &str| SandboxError::BadCall { detail: detail.to_owned() };
     let policy = args.next().ok_or_else(|| bad("the policy is missing"))?;
-    let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes())
+    let sandbox: Sandbox = serde_json::from_slice(policy.as_encoded_bytes())
         .map_err(|error| bad(&error.to_string()))?;
     let program = PathBuf::from(args.next().ok_or_else(|| bad("the program is missing"))?);
-    let reach = Reach { writable: &policy.writable, hidden: &policy.hidden };
-    match (confine(&reach, &policy.network, policy.without), policy.without) {
-        (Ok(status), without) => accept(&status, without)?,
-        // The only error that was allowed for: all others may be anybody's doing.
-        (Err(SandboxError::NotToBeHad { .. }), Without::RunUnconfined) => {}
-        (Err(error), Without::Refuse | Without::RunUnconfined) => return Err(error),
+    let mut command = Command::new(&program);
+    match &sandbox {
+        Sandbox::None => {}
+        Sandbox::Hiding { hidden, otherwise } => match hide(hidden) {
+            Ok(()) => {}
+            Err(SandboxError::NotToBeHad { .. }) => {
+                command.args(otherwise);
+            }
+            Err(error) => return Err(error),
+        },
+        Sandbox::WorkspaceWrite { writable, hidden, network, without } => {
+            let reach = Reach { writable, hidden };
+            match (confine(&reach, network, *without), without) {
+                (Ok(status), without) => accept(&status, *without)?,
+                // The only error that was allowed for: all others may be anybody's doing.
+                (Err(SandboxError::NotToBeHad { .. }), Without::RunUnconfined) => {}
+                (Err(error), Without::Refuse | Without::RunUnconfined) => return Err(error),
+            }
+        }
     }
-    let source = Command::new(&program).args(args).exec();
+    let source = command.args(args).exec();
     Err(SandboxError::NotRun { program, source })
 }
 
@@ -115,7 +112,7 @@ pub(super) fn reason(status: &RestrictionStatus) -> String {
 /// Which files are within reach.
 pub(super) struct Reach<'a> {
     pub(super) writable: &'a [PathBuf],
-    pub(super) hidden: &'a [PathBuf],
+    pub(super) hidden: &'a Hidden,
 }
 
 /// Confines the calling thread, and all that it starts, for good.
@@ -125,7 +122,7 @@ pub(super) fn confine(
     without: Without,
 ) -> Result<RestrictionStatus, SandboxError> {
     let writes = AccessFs::from_write(WANTED);
-    let handled = if reach.hidden.is_empty() { writes } else { writes | AccessFs::ReadFile };
+    let handled = if reach.hidden.places.is_empty() { writes } else { writes | AccessFs::ReadFile };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(handled)
@@ -182,8 +179,8 @@ fn allow_writing(
     for path in reach.writable {
         // What is written is read, too, unless something hidden lies below it.
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let rights = if reach.hidden.is_empty() || reach.hidden.iter().any(|h| h.starts_with(&real))
-        {
+        let places = &reach.hidden.places;
+        let rights = if places.is_empty() || places.iter().any(|h| h.starts_with(&real)) {
             writes
         } else {
             writes | AccessFs::ReadFile
@@ -210,14 +207,14 @@ fn own_terminal() -> Option<PathBuf> {
 /// Rules can only allow: so everything beside what is hidden is.
 fn allow_reading(
     mut created: RulesetCreated,
-    hidden: &[PathBuf],
+    hidden: &Hidden,
 ) -> Result<RulesetCreated, SandboxError> {
-    if hidden.is_empty() {
+    if hidden.places.is_empty() {
         return Ok(created);
     }
-    for path in beside(hidden) {
+    for path in beside(&hidden.places).iter().chain(&hidden.except) {
         // What went away in the meantime needs no rule; what cannot be opened cannot be read.
-        let Ok(target) = open_in_place(&path) else { continue };
+        let Ok(target) = open_in_place(path) else { continue };
         created = created
             .add_rule(PathBeneath::new(target, AccessFs::ReadFile))
             .map_err(|error| refused(&error))?;

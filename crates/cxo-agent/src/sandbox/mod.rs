@@ -2,12 +2,15 @@
 //!
 //! The policy is a value that travels with a start. It is applied by a tiny program that confines
 //! itself and then becomes the agent ([`confine_and_exec`]), because a supervisor that confined
-//! itself could not serve the next agent. This module knows Landlock and `exec`; it must not know
-//! supervisors, agents or workspaces.
+//! itself could not serve the next agent. This module knows Landlock, mounts and `exec`; it must not
+//! know supervisors, agents or workspaces.
 
 mod beside;
 mod confine;
+mod hidden;
+mod hiding;
 mod probe;
+mod sys;
 
 use std::path::PathBuf;
 
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use confine::confine_and_exec;
 pub(crate) use confine::wrapped_args;
+pub use hidden::Hidden;
 pub use probe::{SandboxSupport, probe};
 
 /// What a process may do.
@@ -24,17 +28,25 @@ pub enum Sandbox {
     /// Everything that the user may.
     #[default]
     None,
+    /// Everything that the user may, but for what is hidden: for agents that confine what they run,
+    /// and by mounts, which nobody makes who is confined by Landlock.
+    Hiding {
+        /// What it may not read.
+        hidden: Hidden,
+        /// Arguments that have the agent hide it, put before all others where the system does not
+        /// let us.
+        otherwise: Vec<String>,
+    },
     /// Read everything but what is hidden, write only where it is said, signal nobody outside.
     WorkspaceWrite {
         /// The directories and files below which it may write. All of them must exist. The usual
         /// harmless devices, the process's own terminal and shared memory are added; other terminals
         /// and a temporary directory are not.
         writable: Vec<PathBuf>,
-        /// Files and directories, as real paths, whose contents it may not read. Their names can
-        /// still be listed. What others put directly into a directory above one of them after the
-        /// start cannot be read either.
+        /// What it may not read. Names can still be listed. What others put directly into a
+        /// directory above one of the places after the start cannot be read either.
         #[serde(default)]
-        hidden: Vec<PathBuf>,
+        hidden: Hidden,
         /// What it may reach.
         network: Network,
         /// What happens where the system has no such protection.

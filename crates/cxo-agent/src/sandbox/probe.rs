@@ -12,7 +12,7 @@ use landlock::{LandlockStatus, RulesetStatus};
 use serde::{Deserialize, Serialize};
 
 use super::confine::Reach;
-use super::{Network, SandboxError, Without, confine};
+use super::{Hidden, Network, SandboxError, Without, confine};
 
 /// What this system can do, as it was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,8 @@ fn try_in(dir: &Path) -> io::Result<SandboxSupport> {
 
 fn try_here(inside: &Path, outside: &Path) -> Result<SandboxSupport, SandboxError> {
     let none = |reason: String| SandboxSupport::None { reason };
-    let (writable, hidden) = ([PathBuf::from(inside)], [outside.join(HIDDEN)]);
+    let writable = [PathBuf::from(inside)];
+    let hidden = Hidden { places: vec![outside.join(HIDDEN)], except: Vec::new() };
     let reach = Reach { writable: &writable, hidden: &hidden };
     let status = confine::confine(&reach, &Network::Allowed, Without::Refuse)?;
     match status.ruleset {

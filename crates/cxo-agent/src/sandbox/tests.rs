@@ -28,14 +28,15 @@ fn a_wrong_call_of_the_helper_runs_nothing() {
         "",
         "{}",
         "[]",
-        r#"{"writable":[],"hidden":[],"network":"allowed","without":"refuse","x":1}"#,
+        r#"{"workspace_write":{"writable":[],"network":"allowed","without":"refuse","x":1}}"#,
+        r#"{"hiding":{"hidden":{"places":[],"except":[]}}}"#,
     ] {
         assert!(matches!(touch(bad), SandboxError::BadCall { .. }), "{bad}");
     }
     // Also where it may run unconfined: that is for systems without such a protection only.
     for without in ["refuse", "run_unconfined"] {
         let missing = format!(
-            r#"{{"writable":["/nowhere-at-all"],"hidden":[],"network":"allowed","without":"{without}"}}"#
+            r#"{{"workspace_write":{{"writable":["/nowhere-at-all"],"network":"allowed","without":"{without}"}}}}"#
         );
         assert!(matches!(touch(&missing), SandboxError::BadPath { .. }), "{without}");
     }

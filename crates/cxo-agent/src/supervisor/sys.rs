@@ -1,6 +1,6 @@
 //! The system calls that have no safe wrapper: start a process in a session of its own without
 //! copying this one, wait for it together with what it used, and hear of ends as a readable
-//! descriptor. All that is unsafe in this crate is in this file, and nothing else is.
+//! descriptor. Nothing else is in this file.
 //!
 //! `std` could start processes too, but not in an own session without `pre_exec`, which makes it
 //! fork; and the session is what tells an orphan's tree.

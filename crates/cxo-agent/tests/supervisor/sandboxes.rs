@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
-use cxo_agent::sandbox::{Network, Sandbox, SandboxSupport, Without, probe};
+use cxo_agent::sandbox::{Hidden, Network, Sandbox, SandboxSupport, Without, probe};
 use cxo_agent::supervisor::{ProcessSpec, Refusal};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 
-use crate::world::World;
+use crate::world::{World, program};
 
 fn confined(world: &World, network: Network) -> Sandbox {
     fs::create_dir_all(world.path("inside")).unwrap();
     Sandbox::WorkspaceWrite {
         writable: vec![world.path("inside")],
-        hidden: Vec::new(),
+        hidden: Hidden::default(),
         network,
         without: Without::Refuse,
     }
@@ -124,7 +125,7 @@ fn only_a_missing_protection_lets_a_process_run_unconfined() {
     let mut spec = world.shell("wrong", "echo ran");
     spec.sandbox = Sandbox::WorkspaceWrite {
         writable: vec![world.path("nowhere")],
-        hidden: Vec::new(),
+        hidden: Hidden::default(),
         network: Network::Allowed,
         without: Without::RunUnconfined,
     };
@@ -150,7 +151,7 @@ fn a_confinement_that_fails_runs_nothing() {
     let mut spec = world.shell("policy", "echo ran");
     spec.sandbox = Sandbox::WorkspaceWrite {
         writable: vec![world.path("nowhere")],
-        hidden: Vec::new(),
+        hidden: Hidden::default(),
         network: Network::Allowed,
         without: Without::Refuse,
     };
@@ -158,4 +159,81 @@ fn a_confinement_that_fails_runs_nothing() {
     assert_eq!(world.exit("policy").code, Some(126));
     assert_eq!(world.output("policy"), "");
     assert!(fs::read_to_string(world.path("policy.err")).unwrap().contains("nowhere"));
+}
+
+/// Whether this system lets a process have namespaces and mounts of its own.
+fn has_namespaces() -> bool {
+    let tried = Command::new("unshare").args(["-Urm", "true"]).output();
+    let has = tried.is_ok_and(|tried| tried.status.success());
+    if !has {
+        println!("skipped: there are no namespaces to be had");
+    }
+    has
+}
+
+/// What of a world is hidden: all that is kept, but for what is given.
+fn all_but_given(world: &World) -> Hidden {
+    fs::create_dir_all(world.path("kept/given/deep")).unwrap();
+    fs::write(world.path("kept/key"), "key\n").unwrap();
+    fs::write(world.path("kept/given/prompt"), "prompt\n").unwrap();
+    let places = ["kept", "nowhere"].map(|name| world.path(name)).to_vec();
+    Hidden { places, except: vec![world.path("kept/given"), world.path("kept/gone")] }
+}
+
+/// [G21] [A2.7] What is hidden by mounts is reached by no path and brought back by nobody, and what is
+/// excepted can be used. Whoever hides nothing more can still mount, as agents' own sandboxes do.
+#[test]
+fn a_process_with_a_sandbox_of_its_own_sees_nothing_of_what_is_hidden() {
+    if !has_namespaces() {
+        return;
+    }
+    let world = World::new();
+    let hidden = all_but_given(&world);
+    let script = "cat prompt && echo made > deep/made && cd deep || exit 1
+         for try in 'cat ../../key' 'cat $KEPT/key' 'cat /proc/$OTHER/root$KEPT/key' 'echo x > $KEPT/x' \
+             'umount -l $KEPT && cat $KEPT/key' \
+             'unshare -Urm sh -c \"umount -l $KEPT; cat $KEPT/key\"'
+         do sh -c \"$try\" 2>/dev/null && { echo \"$try\"; exit 3; }
+         done
+         unshare -Urm sh -c 'mount -t tmpfs none . && echo mounted'
+         id -u";
+    let start = |name: &str, sandbox: Sandbox| {
+        let mut spec = ProcessSpec { sandbox, ..world.shell(name, script) };
+        spec.cwd = world.path("kept/given");
+        spec.env.push(("KEPT".into(), world.path("kept").to_str().unwrap().into()));
+        spec.env.push(("OTHER".into(), std::process::id().to_string()));
+        world.start(spec);
+        (world.exit(name).code, world.output(name))
+    };
+    let free = start("free", Sandbox::None);
+    assert_eq!(free, (Some(3), "prompt\nkey\ncat ../../key\n".to_owned()));
+    let pried = start("pry", Sandbox::Hiding { hidden, otherwise: vec!["wrong".into()] });
+    let uid = rustix::process::getuid().as_raw();
+    assert_eq!(pried, (Some(0), format!("prompt\nmounted\n{uid}\n")));
+    assert_eq!(fs::read_to_string(world.path("kept/given/deep/made")).unwrap(), "made\n");
+    assert_eq!(fs::read_to_string(world.path("kept/key")).unwrap(), "key\n");
+}
+
+/// [G21] Where nothing can be hidden around it, an agent is told to hide it itself.
+#[test]
+fn an_agent_hides_itself_what_cannot_be_hidden_around_it() {
+    if !has_namespaces() {
+        return;
+    }
+    let world = World::new();
+    let sandbox = Sandbox::Hiding {
+        hidden: all_but_given(&world),
+        otherwise: vec!["hide".into(), "the key".into()],
+    };
+    let policy = serde_json::to_string(&sandbox).unwrap();
+    for (room, expected) in [("8", "exec\n"), ("0", "hide the key exec\n")] {
+        let script = format!("echo {room} > /proc/sys/user/max_user_namespaces && exec \"$@\"");
+        let done = Command::new("unshare")
+            .args(["-Ur", "sh", "-c", &script, "sh"])
+            .arg(program())
+            .args(["confine", &policy, "/bin/echo", "exec"])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(done.stdout).unwrap(), expected, "{room}");
+    }
 }

@@ -13,6 +13,9 @@ id=$(basename "$(realpath ../..)")
 read_it key "ROOT/state/codex-orch/keys/$id"
 read_it environment "ROOT/r/codex-orch/$id/$CXO_RUN.env.json"
 for name in state.db state.db-wal supervisor/journal; do read_it $name $state/$name; done
+for root in /proc/[0-9]*/root; do
+  if cat "$root/ROOT/state/codex-orch/keys/$id" > /dev/null 2>&1; then echo "key by another's root read"; break; fi
+done
 read_it hub $state/hub/HEAD
 read_it source ROOT/repo/README.md
 python3 - "$CXO_SOCKET" << 'END'
@@ -61,6 +64,7 @@ fn codex_reads_no_key_and_reaches_no_socket() {
         .output()
         .unwrap();
     let free = String::from_utf8(free.stdout).unwrap();
+    assert!(free.contains("key by another's root read"), "{free}");
     let read = FOUND.lines().filter(|line| !line.contains("socket"));
     for line in read {
         assert!(free.contains(&line.replace("denied", "read")), "{line}: {free}");

@@ -6,9 +6,9 @@ use cxo_protocol::event::Topic;
 use cxo_protocol::{
     AddedEdge, AgentFailure, Answer, AttemptEnd, AttemptId, AttemptRole, ChangeStat, CheckCommand,
     CommitId, ConflictedFile, EffectId, Event, Feedback, Kept, LandingEnd, LandingId, LaterFile,
-    LaterMore, Plan, PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, RunBy, RunEnd,
-    RunFailure, RunId, RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp, TreeId,
-    Unchanged, Usage, Verdict, Work, WorkspaceKind,
+    LaterMore, Plan, PlanApproval, PlanTask, Published, QuestionId, Receipt, RedBase, RunBy,
+    RunEnd, RunFailure, RunId, RunOptions, RunsLater, TaskFailure, TaskId, TimeLimits, Timestamp,
+    TreeId, Unchanged, Usage, Verdict, Work, WorkspaceKind,
 };
 
 use crate::chance::Chance;

@@ -2,6 +2,7 @@
 //! concluded from its exit and its own structured word.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::Path;
 
 use cxo_agent::adapter::{
@@ -9,6 +10,7 @@ use cxo_agent::adapter::{
     Outcome as AgentOutcome, OutputForm, OutputReader, ProcessEnd, ReadRequest, StandardInput,
     adapter_for,
 };
+use cxo_agent::sandbox::Sandbox;
 use cxo_agent::supervisor::{Cause, Exit, Limits, ProcessSpec, Stdin, Stdio};
 use cxo_agent::transcript::one_line;
 use cxo_protocol::params::TerminalSize;
@@ -19,6 +21,7 @@ use super::attempt::files_of;
 use super::launch::{Ended, sandbox};
 use super::{Execution, Halt};
 use crate::fresh;
+use crate::listener::AttemptSocket;
 use crate::paths::terminal_file;
 
 /// Bytes that an agent may print.
@@ -125,10 +128,8 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
         }
         match launch {
             Ok(launch) => {
-                let mut spec = process_spec(execution, job, launch, (&stdout, &stderr))?;
-                let path = socket.as_ref().and_then(|socket| socket.path().to_str());
-                spec.env.extend(path.map(|path| (SOCKET_VARIABLE.to_owned(), path.to_owned())));
-                Ok(spec)
+                let launch = with_own_socket(launch, socket.as_ref());
+                process_spec(execution, job, launch, (&stdout, &stderr))
             }
             Err(error) => {
                 refused = Some(error.to_string());
@@ -166,6 +167,18 @@ fn counted(execution: &Execution<'_>, reader: Box<dyn OutputReader + Send>, halt
         execution.used.set(reader.finish(&end, "").usage);
     }
     halt
+}
+
+/// Lets an agent find its own socket, which lies among those of others.
+fn with_own_socket(mut launch: Launch, socket: Option<&AttemptSocket>) -> Launch {
+    let Some(path) = socket.map(AttemptSocket::path) else { return launch };
+    if let Some(path) = path.to_str() {
+        launch.env.set(SOCKET_VARIABLE, path);
+    }
+    if let Confinement::ByAgent { hidden, .. } = &mut launch.confinement {
+        hidden.except.extend(path.parent().and_then(|dir| fs::canonicalize(dir).ok()));
+    }
+    launch
 }
 
 fn access_of(role: AttemptRole) -> Access {
@@ -224,7 +237,8 @@ fn process_spec(
 ) -> Result<ProcessSpec, Halt> {
     let limits = &execution.effect.options.limits;
     let sandbox = match launch.confinement {
-        Confinement::ByAgent | Confinement::Unconfined => cxo_agent::sandbox::Sandbox::None,
+        Confinement::Unconfined => Sandbox::None,
+        Confinement::ByAgent { hidden, otherwise } => Sandbox::Hiding { hidden, otherwise },
         Confinement::BySandbox { writable, hidden } => {
             let frozen = execution.context.frozen(&execution.effect.run)?;
             sandbox(writable, &frozen.writable, hidden)
@@ -255,7 +269,7 @@ fn stdio(input: StandardInput, stdout: &Path, stderr: &Path) -> Result<Stdio, Ha
             Stdio::Streams { stdin: Stdin::File(path), stdout: out, stderr }
         }
         StandardInput::Terminal => {
-            std::fs::write(terminal_file(stdout), serde_json::to_vec(&TERMINAL_SIZE)?)?;
+            fs::write(terminal_file(stdout), serde_json::to_vec(&TERMINAL_SIZE)?)?;
             Stdio::Terminal { transcript: out, size: TERMINAL_SIZE }
         }
     })

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cxo_agent::sandbox::{Network, Sandbox, Without};
+use cxo_agent::sandbox::{Hidden, Network, Sandbox, Without};
 use cxo_agent::supervisor::{Cause, Exit, ProcessSpec, Refusal};
 use cxo_protocol::EffectId;
 
@@ -137,11 +137,7 @@ fn passes(why: &Refusal) -> bool {
 
 /// The sandbox around checks and command agents. Of the further directories that may be written,
 /// those that are not there are left out.
-pub(super) fn sandbox(
-    mut writable: Vec<PathBuf>,
-    further: &[PathBuf],
-    hidden: Vec<PathBuf>,
-) -> Sandbox {
+pub(super) fn sandbox(mut writable: Vec<PathBuf>, further: &[PathBuf], hidden: Hidden) -> Sandbox {
     writable.extend(further.iter().filter(|path| path.exists()).cloned());
     let (network, without) = (Network::Allowed, Without::RunUnconfined);
     Sandbox::WorkspaceWrite { writable, hidden, network, without }

@@ -27,6 +27,7 @@ use super::{
     Access, Adapter, AgentError, AgentRequest, AgentSettings, Confinement, Launch, OutputReader,
     ReadRequest, SandboxMode, StandardInput, Terminal,
 };
+use crate::sandbox::Hidden;
 
 /// The longest prompt that is given as it is. Codex refuses an input of more than 1 048 576
 /// characters; beyond this, it is told to read the file.
@@ -95,8 +96,10 @@ impl Codex {
         args.config("allow_login_shell=false");
         args.pair("--disable", "plugins");
         args.pair("--disable", "apps");
-        // The workspace is all that belongs to the task: instructions are not looked for above it, where
-        // each look costs a process of Codex's own sandbox as soon as something is hidden.
+        // A snapshot of the user's shell is for login shells only, and running `.bashrc` for it takes
+        // longer than all else.
+        args.pair("--disable", "shell_snapshot");
+        // The workspace is all that belongs to the task: instructions are not looked for above it.
         args.config("project_root_markers=[]");
         // The agent's commands do not get the agent's keys. [G23]
         args.config("shell_environment_policy.ignore_default_excludes=false");
@@ -105,11 +108,9 @@ impl Codex {
         match (self.settings.sandbox, request.access) {
             (SandboxMode::None, _) => args.flag("--dangerously-bypass-approvals-and-sandbox"),
             (SandboxMode::WorkspaceWrite, Access::WorkspaceWrite) => {
-                args.permissions(":workspace", request.hidden)?;
+                args.permissions(":workspace");
             }
-            (SandboxMode::WorkspaceWrite, Access::ReadOnly) => {
-                args.permissions(":read-only", request.hidden)?;
-            }
+            (SandboxMode::WorkspaceWrite, Access::ReadOnly) => args.permissions(":read-only"),
         }
         if let Some(model) = &self.settings.model {
             args.pair("-m", model);
@@ -162,7 +163,10 @@ impl Adapter for Codex {
             env.set(API_KEY, &key);
         }
         let confinement = match self.settings.sandbox {
-            SandboxMode::WorkspaceWrite => Confinement::ByAgent,
+            SandboxMode::WorkspaceWrite => Confinement::ByAgent {
+                hidden: request.hidden.clone(),
+                otherwise: hiding_args(request.hidden)?,
+            },
             SandboxMode::None => Confinement::Unconfined,
         };
         Ok(Launch {
@@ -203,18 +207,24 @@ impl Arguments {
         self.pair("-c", assignment);
     }
 
-    /// One of Codex's own permission profiles, and nothing of what is hidden.
-    fn permissions(&mut self, profile: &str, hidden: &[PathBuf]) -> Result<(), AgentError> {
-        let none = |path: &PathBuf| Ok((as_argument(path)?.to_owned(), "none".into()));
-        let files: toml::Table = hidden.iter().map(none).collect::<Result<_, AgentError>>()?;
+    /// One of Codex's own permission profiles, under a name that more can be said of.
+    fn permissions(&mut self, profile: &str) {
         self.config(&format!("default_permissions=\"{PROFILE}\""));
         self.config(&format!("permissions.{PROFILE}.extends=\"{profile}\""));
-        if !files.is_empty() {
-            let files = toml::Value::Table(files);
-            self.config(&format!("permissions.{PROFILE}.filesystem={files}"));
-        }
-        Ok(())
     }
+}
+
+/// Has Codex itself hide something from what it runs. This costs: whatever Codex then reads of the
+/// workspace it reads by a process in its sandbox, instructions and skills included.
+fn hiding_args(hidden: &Hidden) -> Result<Vec<String>, AgentError> {
+    let none = |path: &PathBuf| Ok((as_argument(path)?.to_owned(), "none".into()));
+    let files: toml::Table =
+        hidden.taken_apart().iter().map(none).collect::<Result<_, AgentError>>()?;
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files = toml::Value::Table(files);
+    Ok(vec!["-c".to_owned(), format!("permissions.{PROFILE}.filesystem={files}")])
 }
 
 fn toml_strings(items: &[&str]) -> String {

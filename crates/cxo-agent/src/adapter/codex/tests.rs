@@ -69,7 +69,7 @@ impl Scene {
             output_schema: asked.schema,
             user_env: &self.user_env,
             access: asked.access,
-            hidden: &[PathBuf::from("/keys"), PathBuf::from("/with \"quotes\"")],
+            hidden: &hidden(),
             usage_before: Usage::default(),
         };
         Codex::new(&self.settings)?.launch(&request)
@@ -78,6 +78,11 @@ impl Scene {
     fn shown(&self, text: &str) -> String {
         text.replace(self.root.path().to_str().unwrap(), "ROOT")
     }
+}
+
+fn hidden() -> Hidden {
+    let places = ["/keys", "/with \"quotes\""].map(PathBuf::from).to_vec();
+    Hidden { places, except: Vec::new() }
 }
 
 #[test]
@@ -108,6 +113,8 @@ fn a_launch_is_complete() {
     plugins
     --disable
     apps
+    --disable
+    shell_snapshot
     -c
     project_root_markers=[]
     -c
@@ -118,8 +125,6 @@ fn a_launch_is_complete() {
     default_permissions="cxo"
     -c
     permissions.cxo.extends=":workspace"
-    -c
-    permissions.cxo.filesystem={ "/keys" = "none", '/with "quotes"' = "none" }
     -m
     gpt-5.5
     -C
@@ -151,7 +156,10 @@ fn a_launch_is_complete() {
     SK=canary-scripted
     TERM=dumb
     ");
-    assert_eq!(launch.confinement, Confinement::ByAgent);
+    let otherwise =
+        ["-c", r#"permissions.cxo.filesystem={ "/keys" = "none", '/with "quotes"' = "none" }"#];
+    let otherwise = otherwise.map(str::to_owned).to_vec();
+    assert_eq!(launch.confinement, Confinement::ByAgent { hidden: hidden(), otherwise });
     let StandardInput::File(prompt) = launch.stdin else { panic!("no prompt") };
     assert_eq!(fs::read_to_string(&prompt).unwrap(), "do it");
     assert_eq!(prompt.metadata().unwrap().permissions().mode() & 0o777, 0o600);

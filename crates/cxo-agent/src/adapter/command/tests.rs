@@ -7,6 +7,7 @@ use cxo_protocol::{AttemptId, AttemptRole, EffectId, RunId, TaskId, Timestamp};
 
 use super::*;
 use crate::adapter::EndCause;
+use crate::sandbox::Hidden;
 
 fn end(code: Option<i32>, cause: EndCause) -> ProcessEnd {
     ProcessEnd { code, signal: None, cause, ended_at: Timestamp(0) }
@@ -40,7 +41,7 @@ fn launch(settings: &AgentSettings, root: &Path, prompt: &str) -> Launch {
         output_schema: None,
         user_env: &user_env,
         access: Access::WorkspaceWrite,
-        hidden: &[PathBuf::from("/keys")],
+        hidden: &Hidden { places: vec!["/keys".into()], except: Vec::new() },
         usage_before: Usage::default(),
     };
     CommandAgent::new(settings).unwrap().launch(&request).unwrap()
@@ -62,7 +63,7 @@ fn placeholders_and_names_reach_the_command() {
     let Confinement::BySandbox { writable, hidden } = launch.confinement else {
         panic!("no sandbox")
     };
-    assert_eq!(hidden, [Path::new("/keys")]);
+    assert_eq!(hidden.places, [Path::new("/keys")]);
     assert!(writable.contains(&workspace) && !writable.contains(&files));
 }
 

@@ -1,0 +1,82 @@
+//! Hides places from a process by mounts, where Landlock is no way: whoever is confined by Landlock
+//! cannot mount, and agents with a sandbox of their own do.
+//!
+//! The process gets namespaces of its own. An empty file system is mounted over each hidden place,
+//! with the exceptions back in it. Then it gets namespaces once more, because mounts that come from
+//! outside of a user namespace cannot be taken away in it, not even by root.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
+use rustix::process::{getegid, geteuid};
+
+use super::{Hidden, SandboxError, sys};
+
+/// An empty file system needs next to nothing.
+const EMPTY: &std::ffi::CStr = c"mode=0755,size=256k,nr_inodes=1k";
+
+/// Hides places from the calling process, which must have one thread, and from all that it starts,
+/// for good. Where namespaces or mounts are not to be had, nothing is changed.
+pub(super) fn hide(hidden: &Hidden) -> Result<(), SandboxError> {
+    // There is no way back out of a namespace: so it is tried first.
+    sys::try_in_copy(|| try_hide(hidden))
+        .map_err(|error| SandboxError::NotToBeHad { reason: error.to_string() })?;
+    try_hide(hidden).map_err(|error| SandboxError::NotApplied { reason: error.to_string() })
+}
+
+fn try_hide(hidden: &Hidden) -> io::Result<()> {
+    let cwd = std::env::current_dir()?;
+    leave_namespaces()?;
+    let mut places: Vec<&PathBuf> = hidden.places.iter().collect();
+    // What is above comes first: it would cover what is mounted below.
+    places.sort();
+    for place in places {
+        cover(place, hidden)?;
+    }
+    leave_namespaces()?;
+    // By its path, so that what lies above it is what was mounted there.
+    std::env::set_current_dir(cwd)
+}
+
+/// Own namespaces, with the same user and group in them.
+fn leave_namespaces() -> io::Result<()> {
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    sys::leave_namespaces()?;
+    // The system wants this before it lets anybody map a group.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+fn cover(place: &Path, hidden: &Hidden) -> io::Result<()> {
+    let mut shown: Vec<(&PathBuf, OwnedFd)> = Vec::new();
+    for path in hidden.except_below(place) {
+        match open(path) {
+            Ok(handle) => shown.push((path, handle)),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    match mount("tmpfs", place, "tmpfs", flags, EMPTY) {
+        // What does not exist, or lies in something else that is covered now, shows nothing.
+        Err(Errno::NOENT) => return Ok(()),
+        mounted => mounted?,
+    }
+    for (path, handle) in shown {
+        fs::create_dir_all(path)?;
+        mount_bind_recursive(format!("/proc/self/fd/{}", handle.as_raw_fd()), path)?;
+    }
+    Ok(mount_remount(place, flags | MountFlags::RDONLY, EMPTY)?)
+}
+
+/// A directory, by whatever name it has later.
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
