@@ -305,7 +305,11 @@ impl Story {
 
     fn task_outcome(&mut self, name: &str, effect: &EffectId, what: &[&str]) -> Outcome {
         let usage = std::mem::take(&mut self.used);
-        let attempted = |end| Outcome::Attempted { end, thread: None, usage };
+        let (what, thread) = match what {
+            [what @ .., "as", thread] => (what, Some((*thread).to_owned())),
+            what => (what, None),
+        };
+        let attempted = |end| Outcome::Attempted { end, thread, usage };
         let message = "done".to_owned();
         match what {
             ["finishes"] => attempted(AttemptEnd::Finished { work: self.work(name), message }),
