@@ -83,6 +83,11 @@ impl Shared {
         expect(ended <= MAX_ENDED_TASKS, "tasks at their end are bounded", all());
         let known = self.submitted.iter().count();
         expect(known == open + ended, "tasks at their end are known", all());
+        for claim in self.graph.claims.iter() {
+            let open = self.sessions.get(&claim.session).is_some();
+            expect(open, "whoever holds a case is in a session", claim.case.to_string());
+        }
+        found.extend(self.graph.violations());
         found
     }
 

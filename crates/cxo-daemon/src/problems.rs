@@ -1,5 +1,7 @@
 //! What went wrong in a crate, as what a person is told: one function per crate's errors.
 
+mod graph;
+
 use cxo_core::{Rejected, SharedRejected};
 use cxo_git::{FileError, GitError, PatchError, SessionTreeError};
 use cxo_protocol::methods::Row;
@@ -198,6 +200,7 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
         SharedRejected::OverBudget { .. } => {
             problem(Code::OverBudget).retry_after(FREED_BY_HAND_SECONDS).try_next("cxo budget")
         }
+        SharedRejected::Graph(rejected) => graph::of_graph(rejected),
         SharedRejected::NoTask { .. } => problem(Code::NoSuchTask).try_next("cxo status"),
         SharedRejected::TaskOver { .. } => problem(Code::WrongState).try_next("cxo status"),
     }

@@ -1,6 +1,8 @@
 //! What the facts of the log tell under which topic. One place for all of them, so that what is
 //! pushed now and what a subscriber catches up on later are the same.
 
+mod graph;
+
 use cxo_core::view::failure_words;
 use cxo_core::{Fact, Shared, SharedStamped, Stamped};
 use cxo_protocol::event::Topic;
@@ -259,6 +261,7 @@ fn of_shared(stamped: &SharedStamped) -> Option<News> {
                 branch: branch.clone(),
             }))
         }
+        SharedEvent::Graph(event) => graph::of_graph(event),
         SharedEvent::KeyRotated {} => Some(News::AuthChanged(AuthNews::KeyRotated {})),
     }
 }

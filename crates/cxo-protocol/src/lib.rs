@@ -16,6 +16,7 @@ pub mod client;
 pub mod content;
 pub mod effect;
 pub mod event;
+pub mod graph;
 pub mod ids;
 #[cfg(feature = "key-file")]
 pub mod key_file;
@@ -50,6 +51,7 @@ pub use event::{
     Answer, AttemptEnd, Event, LINE_VERSION, LandingEnd, Line, Published, RunEnd, RunFailure,
     Topic, Unchanged,
 };
+pub use graph::{GraphEvent, NodeId};
 pub use ids::{
     AgentId, AttemptId, EffectId, InvalidId, LandingId, LockId, QuestionId, RunId, SessionId,
     TaskId,

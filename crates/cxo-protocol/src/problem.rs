@@ -172,6 +172,22 @@ codes! {
     KeyReused = "CX1711", Usage, Conflict;
     /// There is no such remote, or its address is of a kind that could run a program.
     BadRemote = "CX1712", Usage, Unprocessable;
+    /// The work graph has no such node.
+    NoSuchNode = "CX1721", Usage, NotFound;
+    /// The work graph does not allow it: the levels do not contain each other like that, or the status comes from elsewhere.
+    GraphRule = "CX1722", Usage, Unprocessable;
+    /// Something in the work graph would have to be done before itself. The message names every edge of the cycle.
+    GraphCycle = "CX1723", Usage, Conflict;
+    /// Another session holds the case. `resume.next` takes one that is free.
+    Claimed = "CX1724", Busy, Conflict;
+    /// The session does not hold the case, or names the fence of a claim that is over. Nothing of the call was carried out.
+    NotClaimed = "CX1725", Usage, Conflict;
+    /// The case waits for something that is not done.
+    NotReady = "CX1726", Usage, Conflict;
+    /// The case has steps that are open or failed: check them again before it is completed.
+    StepsLeft = "CX1727", Usage, Conflict;
+    /// A slice does not fit one context. The split that would fit is told.
+    SliceTooLarge = "CX1728", Usage, Unprocessable;
     /// There is no method of that name.
     NoSuchMethod = "CX1801", Usage, MethodNotFound;
     /// The request is not JSON.

@@ -320,6 +320,9 @@ pub enum SharedEvent {
     /// The daemon's key was replaced.
     #[serde(rename = "key.rotated")]
     KeyRotated {},
+    /// A fact about the work graph.
+    #[serde(untagged)]
+    Graph(crate::GraphEvent),
 }
 
 impl SharedEvent {
@@ -346,6 +349,7 @@ impl SharedEvent {
             Self::TreeCommitted { .. } => "tree.committed",
             Self::BranchPushed { .. } => "branch.pushed",
             Self::KeyRotated {} => "key.rotated",
+            Self::Graph(event) => event.kind(),
         }
     }
 }

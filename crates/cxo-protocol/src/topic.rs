@@ -1,12 +1,16 @@
 //! Topics: the events that callers subscribe to by name, computed from the facts of the log, and
 //! their payloads.
 
+mod graph;
+
 use serde::{Deserialize, Serialize};
 
 use crate::shared::{LockEnd, SessionEnd};
 use crate::{
     AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, TaskId, Timestamp,
 };
+
+pub use graph::GraphNews;
 
 /// A pushed event: `{topic, data, timestamp, seq}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -63,6 +67,8 @@ topics! {
     MergeChanged(MergeNews) = "merge.changed";
     /// A session began or ended.
     SessionChanged(SessionNews) = "session.changed";
+    /// The work graph changed, or somebody took or let go of a case.
+    GraphChanged(GraphNews) = "graph.changed";
     /// A person is needed.
     QuestionAsked(QuestionNews) = "question.asked";
     /// How one signs in changed.

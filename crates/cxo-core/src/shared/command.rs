@@ -3,6 +3,8 @@
 use cxo_protocol::shared::{SessionEnd, TokenLimits};
 use cxo_protocol::{AgentId, CommitId, LockId, LockPath, Principal, Role, SessionId, Timestamp};
 
+use super::graph::{GraphCommand, SliceLimits};
+
 /// Something that has to be decided about what is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SharedCommand {
@@ -104,6 +106,15 @@ pub enum SharedCommand {
     },
     /// The daemon's key was replaced.
     NoteKeyRotated,
+    /// Something about the work graph.
+    Graph {
+        /// Who asks.
+        principal: Principal,
+        /// What fits one slice.
+        limits: SliceLimits,
+        /// What.
+        command: Box<GraphCommand>,
+    },
 }
 
 /// A lock, by one of its names.

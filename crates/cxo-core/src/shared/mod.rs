@@ -1,11 +1,12 @@
-//! What all callers of a repository share: sessions, locks, registered agents, the token budget and
-//! submitted tasks. One more pure state machine beside the runs, with its own part of the log.
+//! What all callers of a repository share: sessions, locks, registered agents, the token budget,
+//! submitted tasks and the work graph. One more pure state machine beside the runs, with its own part of the log.
 //!
 //! Who calls comes in with each command, as the daemon proved it; this decides what that caller may
 //! touch. Runs and this know each other by ids only, so each part of the log can be replayed alone.
 
 mod agents;
 mod command;
+pub mod graph;
 mod locks;
 mod rejected;
 mod sessions;
@@ -14,7 +15,9 @@ mod submitted;
 mod tokens;
 
 use cxo_protocol::shared::SessionEnd;
-use cxo_protocol::{LockPath, Principal, RunId, SharedEvent, TaskId, Timestamp};
+use cxo_protocol::{LockPath, Principal, RunId, SessionId, SharedEvent, TaskId, Timestamp};
+
+use graph::{Around, Graph, GraphCommand};
 
 pub use agents::{AGENT_LOST_AFTER_MS, Agents, MAX_AGENTS, Registered};
 pub use command::{SharedCommand, Submission, WhichLock};
@@ -47,6 +50,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// What was submitted.
     pub submitted: SubmittedTasks,
+    /// What is to be done, and who does it.
+    pub graph: Graph,
 }
 
 impl Shared {
@@ -63,9 +68,7 @@ impl Shared {
             }
             SharedCommand::EndSession { session, principal, why } => {
                 self.sessions.owned(session, principal)?;
-                let mut events = self.locks.free_all(session);
-                events.push(SharedEvent::SessionEnded { session: session.clone(), why: *why });
-                Ok(events)
+                Ok(self.end_session(session, *why).collect())
             }
             SharedCommand::EndConnections => Ok(self.end_connections()),
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
@@ -133,20 +136,33 @@ impl Shared {
                 }])
             }
             SharedCommand::NoteKeyRotated => Ok(vec![SharedEvent::KeyRotated {}]),
+            SharedCommand::Graph { principal, limits, command } => {
+                if let GraphCommand::OfCase { session, .. } = command.as_ref() {
+                    self.sessions.owned(session, principal)?;
+                }
+                let (limits, sessions) = (*limits, &self.sessions);
+                let around = Around { now, principal, limits, sessions };
+                let events = self.graph.decide(command, around)?;
+                Ok(events.into_iter().map(SharedEvent::Graph).collect())
+            }
         }
+    }
+
+    /// The end of a session, and of what it holds.
+    fn end_session(
+        &self,
+        session: &SessionId,
+        why: SessionEnd,
+    ) -> impl Iterator<Item = SharedEvent> {
+        let ended = SharedEvent::SessionEnded { session: session.clone(), why };
+        let claims = self.graph.claims.free_all(session).into_iter().map(SharedEvent::Graph);
+        self.locks.free_all(session).into_iter().chain(claims).chain(std::iter::once(ended))
     }
 
     /// The sessions that are one connection's only end.
     fn end_connections(&self) -> Vec<SharedEvent> {
         let left = self.sessions.iter().filter(|(_, session)| session.of_connection);
-        left.flat_map(|(session, _)| {
-            let ended = SharedEvent::SessionEnded {
-                session: session.clone(),
-                why: SessionEnd::Disconnected,
-            };
-            self.locks.free_all(session).into_iter().chain(std::iter::once(ended))
-        })
-        .collect()
+        left.flat_map(|(session, _)| self.end_session(session, SessionEnd::Disconnected)).collect()
     }
 
     /// The events by which a task is submitted: a run of that id is to do it.
@@ -175,12 +191,16 @@ impl Shared {
     pub fn due(&self, now: Timestamp) -> Vec<SharedEvent> {
         let mut events = self.locks.expire(now);
         events.extend(self.agents.lose(now));
+        let of_graph = self.graph.due(now, &self.sessions);
+        events.extend(of_graph.into_iter().map(SharedEvent::Graph));
         events
     }
 
     /// When time alone changes something.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        [self.locks.next_wakeup(), self.agents.next_wakeup()].into_iter().flatten().min()
+        let of_parts =
+            [self.locks.next_wakeup(), self.agents.next_wakeup(), self.graph.next_wakeup()];
+        of_parts.into_iter().flatten().min()
     }
 
     /// Takes an event in. Total: one that does not fit changes nothing.
@@ -241,6 +261,7 @@ impl Shared {
                     self.tokens.settle(&forgotten, 0);
                 }
             }
+            SharedEvent::Graph(event) => self.graph.evolve(event, at),
             SharedEvent::TokensWarned { .. }
             | SharedEvent::FileWritten { .. }
             | SharedEvent::TreeCommitted { .. }

@@ -3,6 +3,7 @@
 use cxo_protocol::{AgentId, SessionId, TaskId, Timestamp};
 
 use super::MAX_REPORT;
+use super::graph::GraphRejected;
 
 /// Why a command about what is shared changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,4 +92,7 @@ pub enum SharedRejected {
         /// The task.
         task: TaskId,
     },
+    /// It is about the work graph.
+    #[error(transparent)]
+    Graph(#[from] GraphRejected),
 }

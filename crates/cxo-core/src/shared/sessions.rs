@@ -49,6 +49,12 @@ impl Sessions {
         self.by_principal.get(principal).into_iter().flatten()
     }
 
+    /// Whether somebody is there who works in a session: what it holds is then held for longer. One
+    /// that ends with its connection is there until it ends.
+    pub fn is_there(&self, session: &SessionId) -> bool {
+        self.open.get(session).is_some_and(|session| session.of_connection)
+    }
+
     /// The session, if it is the caller's.
     pub fn owned(
         &self,

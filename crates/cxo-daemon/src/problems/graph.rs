@@ -1,0 +1,100 @@
+//! Refusals that are about the work graph.
+
+use cxo_core::shared::graph::GraphRejected;
+use cxo_protocol::{Code, Problem};
+
+use super::{NOTHING, seconds_until};
+
+/// A refusal of the work graph.
+pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
+    let problem = |code| Problem::new(code, rejected.to_string()).keeping(NOTHING);
+    match rejected {
+        GraphRejected::NoNode { .. } => problem(Code::NoSuchNode).try_next("cxo graph"),
+        GraphRejected::WrongLevel { node, .. } => {
+            problem(Code::GraphRule).try_next(format!("cxo graph {node}"))
+        }
+        GraphRejected::NotContained { .. } => problem(Code::GraphRule)
+            .because(
+                "levels contain such as stand below them: initiative, plan, slice, epic, feature, \
+                 test_group, case; and a step stands in a case",
+            )
+            .try_next("cxo graph"),
+        GraphRejected::HasParent { node, .. } => {
+            problem(Code::GraphRule).try_next(move_to(*node, "…"))
+        }
+        GraphRejected::Cycle { .. } => problem(Code::GraphCycle)
+            .because("a node begins after what contains it and what it waits for, and ends after what it contains")
+            .try_next("graph.edge.remove {\"from_node_id\": …, \"to_node_id\": …, \"edge_type\": …}"),
+        GraphRejected::LinkedOtherwise { edge } => problem(Code::GraphRule).try_next(format!(
+            "graph.edge.remove {{\"from_node_id\": {}, \"to_node_id\": {}, \"edge_type\": \"{}\"}}",
+            edge.from, edge.to, edge.word
+        )),
+        GraphRejected::NoEdge { from, .. } => {
+            problem(Code::GraphRule).try_next(format!("cxo graph {from}"))
+        }
+        GraphRejected::RolledUp { node, .. } => problem(Code::GraphRule)
+            .because("the children say how it stands")
+            .try_next(format!("cxo graph {node}")),
+        GraphRejected::OwnCall { by, .. } => problem(Code::GraphRule).try_next(*by),
+        GraphRejected::Over { node, .. } => problem(Code::WrongState)
+            .try_next(format!("task.update {{\"task_id\": {node}, \"status\": \"todo\"}}")),
+        GraphRejected::Claimed { holder, expires_at, .. } => problem(Code::Claimed)
+            .held_by(holder.to_string())
+            .because(format!("the session {holder} holds it"))
+            .retry_after(seconds_until(*expires_at))
+            .try_next("resume.next {}"),
+        GraphRejected::NotClaimed { case, .. } => problem(Code::NotClaimed)
+            .because("it was never taken, its time was up, or it was handed over or set aside")
+            .try_next(format!("case.begin {{\"case_id\": {case}}}")),
+        GraphRejected::StaleFence { case, .. } => problem(Code::NotClaimed)
+            .because("somebody took the case since, or handed it over")
+            .try_next(format!("cxo graph {case}")),
+        GraphRejected::NotReady { case, .. } => problem(Code::NotReady)
+            .because("what a case or something above it depends on is done first")
+            .try_next(format!("cxo graph {case}")),
+        GraphRejected::StepsLeft { case, steps } => {
+            let shown = steps.iter().take(MAX_STEPS_SHOWN);
+            let problem = shown.fold(problem(Code::StepsLeft), |problem, (id, status, title)| {
+                problem.because(format!("step {id} is {status}: {title}"))
+            });
+            problem.try_next(format!(
+                "step.check {{\"case_id\": {case}, \"step_title\": …, \"result\": \"pass\"}}"
+            ))
+        }
+        GraphRejected::SliceTooLarge { slices } => {
+            let shown = slices.iter().take(MAX_SLICES_SHOWN);
+            let problem = shown.fold(problem(Code::SliceTooLarge), |problem, oversized| {
+                problem.because(oversized.to_string())
+            });
+            problem.try_next("plan.slice.generate with a slice for each part")
+        }
+        GraphRejected::CannotSplit { .. } => problem(Code::GraphRule)
+            .try_next("plan.slice.replan with `affected_files`, or with reason scope_change"),
+        GraphRejected::NoResult { node, open, .. } => {
+            let open: Vec<String> = open.iter().take(MAX_STEPS_SHOWN).map(ToString::to_string).collect();
+            let problem = problem(Code::WrongState).try_next(format!("cxo graph {node}"));
+            if open.is_empty() {
+                problem
+            } else {
+                problem.because(format!("not at their end: {}", open.join(", ")))
+            }
+        }
+        GraphRejected::NotSubmitted { node, .. } => problem(Code::WrongState)
+            .try_next(format!("plan.rollup.submit {{\"node_id\": {node}}}")),
+        GraphRejected::NotDone { node, .. } => {
+            problem(Code::WrongState).try_next(format!("cxo graph {node}"))
+        }
+        GraphRejected::Missing { .. } => problem(Code::BadRequest),
+        GraphRejected::TooLong { .. } => problem(Code::TooLarge),
+    }
+}
+
+fn move_to(node: cxo_protocol::NodeId, to: &str) -> String {
+    format!("task.move {{\"task_id\": {node}, \"parent_id\": {to}}}")
+}
+
+/// Steps of a case that are named; the case has the others.
+const MAX_STEPS_SHOWN: usize = 50;
+
+/// Slices whose split is told at once.
+const MAX_SLICES_SHOWN: usize = 20;
