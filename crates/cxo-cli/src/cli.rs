@@ -87,6 +87,7 @@ pub(crate) enum Verb {
     Cancel(verbs::cancel::Cancel),
     Recover(verbs::recover::Recover),
     Receipts(verbs::receipts::Receipts),
+    Graph(verbs::graph::Graph),
     Lock(verbs::lock::Lock),
     Budget(verbs::budget::Budget),
     Events(verbs::events::Events),
@@ -107,7 +108,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "A run under way, and after it",
         &["wait", "logs", "attach", "diff", "task", "resume", "cancel", "receipts", "recover"],
     ),
-    ("Working through the server", &["lock", "budget", "events", "mirror", "call"]),
+    ("Working through the server", &["graph", "lock", "budget", "events", "mirror", "call"]),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
 

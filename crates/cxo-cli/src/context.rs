@@ -235,6 +235,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Cancel(verb) => verb.run(context),
         Verb::Recover(verb) => verb.run(context),
         Verb::Receipts(verb) => verb.run(context),
+        Verb::Graph(verb) => verb.run(context),
         Verb::Lock(verb) => verb.run(context),
         Verb::Budget(crate::verbs::budget::Budget {}) => crate::verbs::budget::run(context),
         Verb::Events(verb) => verb.run(context),

@@ -2,6 +2,7 @@
 //! of states come from the views' own types; nothing here decides what a state is.
 
 pub(crate) mod change;
+pub(crate) mod graph;
 pub(crate) mod live;
 pub(crate) mod plan;
 pub(crate) mod problem;

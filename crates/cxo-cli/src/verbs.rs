@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lock;

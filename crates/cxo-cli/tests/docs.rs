@@ -36,6 +36,14 @@ const STORIES: &[(&str, &str, &[&[&str]])] = &[
         ],
     ),
     (
+        "work-graph.md",
+        include_str!("../../../docs/work-graph.md"),
+        &[
+            &["└─ 2", "plan", "0/2 Sign-in with a password", "← 4", "refused"],
+            &["\"fence\": 1", "\"reached\": \"begun\"", "a step failed", "completed"],
+        ],
+    ),
+    (
         "tokens.md",
         include_str!("../../../docs/tokens.md"),
         &[&["\"remaining_budget\": 18800", "used       1200", "helper"]],

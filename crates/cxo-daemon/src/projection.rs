@@ -6,6 +6,8 @@
     reason = "most events change no row beside those of their run and their task"
 )]
 
+pub(crate) mod graph;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_core::limits::words_of;

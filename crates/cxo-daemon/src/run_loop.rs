@@ -21,7 +21,7 @@ use crate::effects::CarryOut;
 use crate::feed::{Feed, told};
 use crate::housekeeping::Housekeeping;
 use crate::inbox::{Client, Message, Messages};
-use crate::projection::{Projector, touched};
+use crate::projection::{self, Projector, touched};
 use crate::published::Published;
 use crate::remembered::ANSWERS_KEPT_MS;
 use crate::{fail_point, fresh, problems};
@@ -303,6 +303,7 @@ impl Loop {
                 batch.rows.extend(self.projector.rows(run, &events, &touched(run, &events)));
             }
         }
+        batch.rows.extend(projection::graph::rows(&self.repo.shared().graph, facts));
         let first = self.seq.0 + 1;
         fail_point::reached("append.before");
         self.seq = self.parts.store.append(&self.parts.lease, self.seq, &batch)?;

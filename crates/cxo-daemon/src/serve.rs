@@ -104,6 +104,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         changed: tokio::sync::Notify::new(),
         remembered,
         trees: crate::trees::Trees::default(),
+        slice_limits: (&config.graph).into(),
     });
     let of_system = |error: std::io::Error| internal(&error);
     let signals = runtime.block_on(async { Signals::hear() }).map_err(of_system)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::params;
-use crate::params::{agents, locks, mirror, sessions, trees};
+use crate::params::{agents, cases, graph, locks, mirror, planning, sessions, trees};
 use crate::role::Role;
 use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
@@ -181,8 +181,8 @@ macro_rules! methods {
         /// The methods as types.
         pub mod method {
             use super::{
-                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, locks, mirror,
-                params, sessions, trees,
+                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, cases, graph,
+                locks, mirror, params, planning, sessions, trees,
             };
             $(
                 $(#[doc = $doc])+
@@ -317,6 +317,52 @@ methods! {
     RecoverList "recover.list" (params::RecoverList) -> params::Recovered, User, Read, None;
     /// Puts a pinned work on a new branch of the user's repository.
     RecoverRestore "recover.restore" (params::RecoverRestore) -> params::Done, User, Write, Repository;
+    /// Takes the case that a session is to do next, or answers the one that it does: what was begun before what was set aside before what was not begun, then by priority, then by age.
+    ResumeNext "resume.next" (cases::ResumeNext) -> cases::NextCase, Work, Write, Repository;
+    /// Begins a case with what it is given, and takes it if it is free.
+    CaseBegin "case.begin" (cases::CaseBegin) -> cases::CaseStanding, Work, Write, Repository;
+    /// Says what came of a step of a case.
+    StepCheck "step.check" (cases::StepCheck) -> cases::CaseStanding, Work, Write, Repository;
+    /// Says that a case is done. Refused while steps of it are open or failed.
+    CaseComplete "case.complete" (cases::CaseComplete) -> cases::CaseStanding, Work, Write, Repository;
+    /// Makes a node of the work graph.
+    TaskCreate "task.create" (graph::NodeCreate) -> graph::NodeView, Work, Write, Repository;
+    /// Lists nodes of the work graph, a page at a time.
+    TaskList "task.list" (graph::NodeQuery) -> graph::NodeList, Anyone, Read, None;
+    /// Shows a node of the work graph in full.
+    TaskGet "task.get" (graph::NodeName) -> graph::NodeView, Anyone, Read, None;
+    /// Changes what it names of a node.
+    TaskUpdate "task.update" (graph::NodeUpdate) -> graph::NodeView, Work, Write, Repository;
+    /// Gives a node another parent, or none.
+    TaskMove "task.move" (graph::NodeMove) -> graph::NodeView, Work, Write, Repository;
+    /// Makes a node of the work graph.
+    GraphNodeCreate "graph.node.create" (graph::NodeCreate) -> graph::NodeView, Plan, Write, Repository;
+    /// Lists nodes of the work graph, a page at a time.
+    GraphNodeList "graph.node.list" (graph::NodeQuery) -> graph::NodeList, Anyone, Read, None;
+    /// Changes what it names of a node.
+    GraphNodeUpdate "graph.node.update" (graph::NodeUpdate) -> graph::NodeView, Plan, Write, Repository;
+    /// Joins two nodes. What would make something wait for itself is refused with the cycle.
+    GraphEdgeCreate "graph.edge.create" (graph::EdgeCreate) -> sessions::Success, Plan, Write, Repository;
+    /// Parts two nodes.
+    GraphEdgeRemove "graph.edge.remove" (graph::EdgeRemove) -> sessions::Success, Plan, Write, Repository;
+    /// Writes a line of a node's checklist, or writes it anew.
+    GraphChecklistUpsert "graph.checklist.upsert" (graph::ChecklistUpsert) -> graph::Checklist, Work, Write, Repository;
+    /// Notes how a node stands, for whoever looks back.
+    GraphSnapshotCreate "graph.snapshot.create" (graph::SnapshotCreate) -> crate::graph::Snapshot, Work, Write, Repository;
+    /// Makes an initiative and its plan.
+    PlanBootstrap "plan.bootstrap" (planning::PlanBootstrap) -> planning::PlanBootstrapped, Plan, Write, Repository;
+    /// Makes the slices of a plan. One that is too large is refused with the split that would fit.
+    PlanSliceGenerate "plan.slice.generate" (planning::SlicesGenerate) -> planning::SliceList, Plan, Write, Repository;
+    /// Plans a slice again: cuts it in two, changes what it is about, or sets it aside.
+    PlanSliceReplan "plan.slice.replan" (planning::SliceReplan) -> planning::SliceList, Plan, Write, Repository;
+    /// What came of a node and all that it contains.
+    PlanRollupPreview "plan.rollup.preview" (graph::NodeName) -> planning::RollupPreview, Anyone, Read, None;
+    /// Asks for a yes to the result of a node.
+    PlanRollupSubmit "plan.rollup.submit" (planning::RollupSubmit) -> graph::NodeView, Work, Write, Repository;
+    /// Says yes to a result that was submitted.
+    PlanRollupApprove "plan.rollup.approve" (graph::NodeName) -> graph::NodeView, Root, Write, Repository;
+    /// Says no to a result that was submitted.
+    PlanRollupReject "plan.rollup.reject" (graph::NodeName) -> graph::NodeView, Root, Write, Repository;
     /// Whether the Markdown mirror in the work tree says what is.
     MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Anyone, Read, None;
     /// Writes the pages of the Markdown mirror that say something else than what is.

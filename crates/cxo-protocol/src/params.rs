@@ -1,8 +1,11 @@
 //! What methods are given and what they answer.
 
 pub mod agents;
+pub mod cases;
+pub mod graph;
 pub mod locks;
 pub mod mirror;
+pub mod planning;
 pub mod sessions;
 pub mod trees;
 

@@ -5,9 +5,13 @@
 //! the store only keeps them. A row is never read back to decide anything: the event log is the
 //! truth, and all rows can be computed again from it. The field names are the column names.
 
+mod graph;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AttemptId, CommitId, LandingId, QuestionId, RunId, TaskId, Timestamp, TreeId, Usage};
+
+pub use graph::{CheckpointRow, NodeRow};
 
 /// One row of one projection. A row replaces the earlier one with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -25,20 +29,10 @@ pub enum Row {
     Question(QuestionRow),
     /// A try at landing a task.
     Landing(LandingRow),
-}
-
-impl Row {
-    /// The run that this row belongs to.
-    pub fn run(&self) -> &RunId {
-        match self {
-            Self::Run(row) => &row.run,
-            Self::Task(row) => &row.run,
-            Self::Attempt(row) => &row.run,
-            Self::Usage(row) => &row.run,
-            Self::Question(row) => &row.run,
-            Self::Landing(row) => &row.run,
-        }
-    }
+    /// A node of the work graph.
+    Node(NodeRow),
+    /// Where the work on a case stood.
+    Checkpoint(CheckpointRow),
 }
 
 /// A run. Key: `run`.

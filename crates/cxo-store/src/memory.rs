@@ -67,6 +67,8 @@ impl Rows {
             Row::Landing(row) => {
                 drop(self.landings.insert((row.run.clone(), row.landing.clone()), row));
             }
+            // These are read by SQL only, which this store does not have.
+            Row::Node(_) | Row::Checkpoint(_) => {}
         }
     }
 

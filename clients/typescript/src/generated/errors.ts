@@ -97,6 +97,31 @@ export const ERRORS = {
   key_reused: { code: 409, row: "CX1711" },
   /** There is no such remote, or its address is of a kind that could run a program. */
   bad_remote: { code: 422, row: "CX1712" },
+  /** The work graph has no such node. */
+  no_such_node: { code: 404, row: "CX1721" },
+  /**
+   * The work graph does not allow it: the levels do not contain each other like that, or the status
+   * comes from elsewhere.
+   */
+  graph_rule: { code: 422, row: "CX1722" },
+  /**
+   * Something in the work graph would have to be done before itself. The message names every edge of
+   * the cycle.
+   */
+  graph_cycle: { code: 409, row: "CX1723" },
+  /** Another session holds the case. `resume.next` takes one that is free. */
+  claimed: { code: 409, row: "CX1724" },
+  /**
+   * The session does not hold the case, or names the fence of a claim that is over. Nothing of the
+   * call was carried out.
+   */
+  not_claimed: { code: 409, row: "CX1725" },
+  /** The case waits for something that is not done. */
+  not_ready: { code: 409, row: "CX1726" },
+  /** The case has steps that are open or failed: check them again before it is completed. */
+  steps_left: { code: 409, row: "CX1727" },
+  /** A slice does not fit one context. The split that would fit is told. */
+  slice_too_large: { code: 422, row: "CX1728" },
   /** There is no method of that name. */
   no_such_method: { code: -32601, row: "CX1801" },
   /** The request is not JSON. */

@@ -75,6 +75,55 @@ export interface Methods {
   "recover.list": { params: t.RecoverList; result: t.Recovered };
   /** Puts a pinned work on a new branch of the user's repository. */
   "recover.restore": { params: t.RecoverRestore; result: t.Done };
+  /**
+   * Takes the case that a session is to do next, or answers the one that it does: what was begun
+   * before what was set aside before what was not begun, then by priority, then by age.
+   */
+  "resume.next": { params: t.ResumeNext; result: t.NextCase };
+  /** Begins a case with what it is given, and takes it if it is free. */
+  "case.begin": { params: t.CaseBegin; result: t.CaseStanding };
+  /** Says what came of a step of a case. */
+  "step.check": { params: t.StepCheck; result: t.CaseStanding };
+  /** Says that a case is done. Refused while steps of it are open or failed. */
+  "case.complete": { params: t.CaseComplete; result: t.CaseStanding };
+  /** Makes a node of the work graph. */
+  "task.create": { params: t.NodeCreate; result: t.NodeView };
+  /** Lists nodes of the work graph, a page at a time. */
+  "task.list": { params: t.NodeQuery; result: t.NodeList };
+  /** Shows a node of the work graph in full. */
+  "task.get": { params: t.NodeName; result: t.NodeView };
+  /** Changes what it names of a node. */
+  "task.update": { params: t.NodeUpdate; result: t.NodeView };
+  /** Gives a node another parent, or none. */
+  "task.move": { params: t.NodeMove; result: t.NodeView };
+  /** Makes a node of the work graph. */
+  "graph.node.create": { params: t.NodeCreate; result: t.NodeView };
+  /** Lists nodes of the work graph, a page at a time. */
+  "graph.node.list": { params: t.NodeQuery; result: t.NodeList };
+  /** Changes what it names of a node. */
+  "graph.node.update": { params: t.NodeUpdate; result: t.NodeView };
+  /** Joins two nodes. What would make something wait for itself is refused with the cycle. */
+  "graph.edge.create": { params: t.EdgeCreate; result: t.Success };
+  /** Parts two nodes. */
+  "graph.edge.remove": { params: t.EdgeRemove; result: t.Success };
+  /** Writes a line of a node's checklist, or writes it anew. */
+  "graph.checklist.upsert": { params: t.ChecklistUpsert; result: t.Checklist };
+  /** Notes how a node stands, for whoever looks back. */
+  "graph.snapshot.create": { params: t.SnapshotCreate; result: t.Snapshot };
+  /** Makes an initiative and its plan. */
+  "plan.bootstrap": { params: t.PlanBootstrap; result: t.PlanBootstrapped };
+  /** Makes the slices of a plan. One that is too large is refused with the split that would fit. */
+  "plan.slice.generate": { params: t.SlicesGenerate; result: t.SliceList };
+  /** Plans a slice again: cuts it in two, changes what it is about, or sets it aside. */
+  "plan.slice.replan": { params: t.SliceReplan; result: t.SliceList };
+  /** What came of a node and all that it contains. */
+  "plan.rollup.preview": { params: t.NodeName; result: t.RollupPreview };
+  /** Asks for a yes to the result of a node. */
+  "plan.rollup.submit": { params: t.RollupSubmit; result: t.NodeView };
+  /** Says yes to a result that was submitted. */
+  "plan.rollup.approve": { params: t.NodeName; result: t.NodeView };
+  /** Says no to a result that was submitted. */
+  "plan.rollup.reject": { params: t.NodeName; result: t.NodeView };
   /** Whether the Markdown mirror in the work tree says what is. */
   "mirror.status": { params: t.Nothing; result: t.MirrorStatus };
   /** Writes the pages of the Markdown mirror that say something else than what is. */
@@ -130,6 +179,29 @@ export const METHOD_KINDS: { readonly [M in Method]: "read" | "write" } = {
   "events.subscribe": "read",
   "recover.list": "read",
   "recover.restore": "write",
+  "resume.next": "write",
+  "case.begin": "write",
+  "step.check": "write",
+  "case.complete": "write",
+  "task.create": "write",
+  "task.list": "read",
+  "task.get": "read",
+  "task.update": "write",
+  "task.move": "write",
+  "graph.node.create": "write",
+  "graph.node.list": "read",
+  "graph.node.update": "write",
+  "graph.edge.create": "write",
+  "graph.edge.remove": "write",
+  "graph.checklist.upsert": "write",
+  "graph.snapshot.create": "write",
+  "plan.bootstrap": "write",
+  "plan.slice.generate": "write",
+  "plan.slice.replan": "write",
+  "plan.rollup.preview": "read",
+  "plan.rollup.submit": "write",
+  "plan.rollup.approve": "write",
+  "plan.rollup.reject": "write",
   "mirror.status": "read",
   "mirror.refresh": "write",
   "key.rotate": "write",

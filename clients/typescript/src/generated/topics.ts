@@ -23,6 +23,8 @@ export interface Topics {
   "merge.changed": t.MergeNews;
   /** A session began or ended. */
   "session.changed": t.SessionNews;
+  /** The work graph changed, or somebody took or let go of a case. */
+  "graph.changed": t.GraphNews;
   /** A person is needed. */
   "question.asked": t.QuestionNews;
   /** How one signs in changed. */

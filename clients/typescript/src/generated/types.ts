@@ -89,6 +89,17 @@ export type Answer =
   /** Do not: the task fails. */
   | "no";
 
+/** Whether the result of a node was approved. */
+export type Approval =
+  /** Nobody asked. */
+  | "none"
+  /** It waits for a yes or a no. */
+  | "submitted"
+  /** Yes. */
+  | "approved"
+  /** No. */
+  | "rejected";
+
 /** Whether a plan is approved before it is seen. */
 export type Approve =
   /** Wait for a person. */
@@ -146,6 +157,48 @@ export interface Brought {
   lines: string[];
 }
 
+/** See `case.begin`. */
+export interface CaseBegin {
+  /** The case. */
+  case_id: NodeId;
+  /** The fence of the claim, so that a late call is refused. */
+  fence?: number | null;
+  /** Data that it is tried with. */
+  fixtures?: string[];
+  /** What the case is given and has to hold to, as JSON. */
+  input_contract?: unknown;
+  /** Files that whoever goes on has to read. */
+  required_files?: string[];
+  /** The session that does it: one of the caller's. Without it, the connection's. */
+  session_id?: SessionId | null;
+}
+
+/** See `case.complete`. */
+export interface CaseComplete {
+  /** The case. */
+  case_id: NodeId;
+  /** The fence of the claim, so that a late call is refused. */
+  fence?: number | null;
+  /** What is to be done next, in a sentence. */
+  next_action: string;
+  /** Files that whoever goes on has to read. */
+  required_files?: string[];
+  /** The session that does it: one of the caller's. Without it, the connection's. */
+  session_id?: SessionId | null;
+  /** What was done. */
+  summary: string;
+}
+
+/** Where a case stands after a call about it. */
+export interface CaseStanding {
+  /** The case. */
+  case: NodeSummary;
+  /** The checkpoint that the call wrote. */
+  checkpoint?: Checkpoint | null;
+  /** The fence under which it is held; absent once it is complete. */
+  fence?: number | null;
+}
+
 /** How much a change touches. */
 export interface ChangeStat {
   /** Lines added. */
@@ -156,7 +209,108 @@ export interface ChangeStat {
   removed: number;
 }
 
+/** A checklist, in order. */
+export interface Checklist {
+  /** Its lines. */
+  checklist: ChecklistItem[];
+}
+
+/** A line of a node's checklist. Its text is its name. */
+export interface ChecklistItem {
+  /** Which side of the work it belongs to. */
+  facet?: string | null;
+  /** What is to be seen to. */
+  item_text: string;
+  /** Where it stands in the list; equal ones by text. */
+  order_no: number;
+  /** How it stands. */
+  status: Status;
+}
+
+/** See `graph.checklist.upsert`. */
+export interface ChecklistUpsert {
+  /** Which side of the work it belongs to. */
+  facet?: string | null;
+  /** What is to be seen to; the name of the line. */
+  item_text: string;
+  /** The node. */
+  node_id: NodeId;
+  /** Where it stands in the list. */
+  order_no?: number;
+  /** How it stands, if it is not `todo`. */
+  status?: Status | null;
+}
+
+/** Where the work on a case stood: enough to go on from there. */
+export type Checkpoint = {
+  /** The fence of its claim. */
+  fence: number;
+  /** What is to be done next, in a sentence. */
+  next_action?: string | null;
+  /** The how manieth of the case, from 1. */
+  number: number;
+  /** Files that whoever goes on has to read. */
+  required_files?: string[];
+  /** The session that held the case. */
+  session_id: SessionId;
+  /** When it was written. */
+  written_at: Timestamp;
+} & (
+  /** The case was begun. */
+  | {
+      reached: "begun";
+    }
+  /** A step was checked. */
+  | {
+      /** What it left: logs, files, addresses. */
+      artifacts?: string[];
+      reached: "step_checked";
+      /** What came of it. */
+      result: StepResult;
+      /** The step. */
+      step: NodeId;
+      /** Its title. */
+      step_title: string;
+    }
+  /** The case is done. */
+  | {
+      reached: "completed";
+      /** What was done. */
+      summary: string;
+    });
+
+/** Why a claim is over. */
+export type ClaimEnd =
+  /** The case is done. */
+  | "completed"
+  /** The case was set aside, or ended in another way than by being done. */
+  | "set_aside"
+  /** Nothing was heard of its session for the time of the lease. */
+  | "expired"
+  /** Its session ended. */
+  | "session_ended";
+
+/** Who does a case. */
+export interface ClaimView {
+  /** When the claim ends by itself, if nothing is heard of the session. */
+  expires_at: Timestamp;
+  /** Larger than every fence of a claim before it. */
+  fence: number;
+  /** The session. */
+  session_id: SessionId;
+}
+
 export type CommitId = string;
+
+/** What a case was begun with. */
+export interface Contract {
+  /** Data that it is tried with. */
+  fixtures?: string[];
+  /** What the case is given and has to hold to, as JSON. */
+  input_contract?: unknown;
+  /** Files that whoever goes on has to read. */
+  required_files?: string[];
+}
 
 /** Which daemon it is. */
 export interface DaemonStatus {
@@ -198,6 +352,13 @@ export interface DashboardLink {
   url: string;
 }
 
+/** How far a dependency has to be for who waits for it. */
+export type DependsMode =
+  /** Done, on whatever branch. */
+  | "on_branch"
+  /** Done, and merged. */
+  | "after_merge";
+
 /** A change. */
 export interface Diff {
   /** A unified diff. */
@@ -213,6 +374,37 @@ export interface Done {
   /** What was done, in a sentence. */
   message?: string | null;
 }
+
+/** See `graph.edge.create`. */
+export interface EdgeCreate {
+  /** How they belong together. */
+  edge_type: EdgeType;
+  /** The first: what contains, what waits, what blocks. */
+  from_node_id: NodeId;
+  /** How far a dependency has to be: done on its branch, or merged. */
+  mode?: DependsMode;
+  /** The second. */
+  to_node_id: NodeId;
+}
+
+/** See `graph.edge.remove`. */
+export interface EdgeRemove {
+  /** How they belong together. */
+  edge_type: EdgeType;
+  /** The first. */
+  from_node_id: NodeId;
+  /** The second. */
+  to_node_id: NodeId;
+}
+
+/** How two nodes belong together. */
+export type EdgeType =
+  /** The first contains the second. */
+  | "contains"
+  /** The first waits for the second. */
+  | "depends_on"
+  /** The first has to be out of the way before the second can begin. */
+  | "blocks";
 
 /** See `plan.edit`. */
 export interface EditPlan {
@@ -320,6 +512,117 @@ export interface FilesPatched {
   success: boolean;
 }
 
+/** See `graph.changed`. How a node with children stands follows from what is told of them. */
+export type GraphNews =
+  /** A node is there. */
+  | {
+      action: "created";
+      /** What it is. */
+      level: Level;
+      /** The node. */
+      node_id: NodeId;
+      /** What contains it. */
+      parent_id?: NodeId | null;
+      /** How it stands. */
+      status: Status;
+      /** Its title. */
+      title: string;
+    }
+  /** Something of a node is said anew: look at it with `graph.node.list` or `task.get`. */
+  | {
+      action: "changed";
+      /** The node. */
+      node_id: NodeId;
+    }
+  /** A node has another parent, or none. */
+  | {
+      action: "moved";
+      /** The node. */
+      node_id: NodeId;
+      /** What contains it. */
+      parent_id?: NodeId | null;
+    }
+  /** A node without children, a case or a step stands otherwise. */
+  | {
+      action: "status";
+      /** The node. */
+      node_id: NodeId;
+      /** How it stands. */
+      status: Status;
+    }
+  /** The work of a node is merged. */
+  | {
+      action: "merged";
+      /** The commit that holds it. */
+      commit: CommitId;
+      /** The node. */
+      node_id: NodeId;
+    }
+  /** The result of a node was submitted, approved or rejected. */
+  | {
+      action: "approval";
+      /** Which. */
+      approval: Approval;
+      /** The node. */
+      node_id: NodeId;
+    }
+  /** A node waits for another. */
+  | {
+      action: "linked";
+      /** Which waits. */
+      node_id: NodeId;
+      /** For which. */
+      waits_for: NodeId;
+    } & (
+      /** It depends on the other. */
+      | {
+          edge_type: "depends_on";
+          /** How far the other has to be. */
+          mode: DependsMode;
+        }
+      /** The other blocks it: until it is done, or cancelled. */
+      | {
+          edge_type: "blocks";
+        })
+  /** A node waits for another no more. */
+  | {
+      action: "unlinked";
+      /** Which waited. */
+      node_id: NodeId;
+      /** For which. */
+      waits_for: NodeId;
+    }
+  /** A session holds a case from now on. */
+  | {
+      action: "claimed";
+      /** When the claim ends by itself. */
+      expires_at: Timestamp;
+      /** Larger than every fence of a claim before it. */
+      fence: number;
+      /** The case. */
+      node_id: NodeId;
+      /** Who holds it. */
+      session_id: SessionId;
+    }
+  /** Nobody holds a case. */
+  | {
+      action: "released";
+      /** The case. */
+      node_id: NodeId;
+      /** Why. */
+      why: ClaimEnd;
+    }
+  /** Where the work on a case stands was written down. */
+  | {
+      action: "checkpoint";
+      /** The case. */
+      node_id: NodeId;
+      /** The how manieth of the case. */
+      number: number;
+      /** By whom. */
+      session_id: SessionId;
+    };
+
 /** How much of each side of a conflict a resolution kept. */
 export interface Kept {
   /** Lines of what had landed that the resolution kept. */
@@ -353,6 +656,25 @@ export interface LaterMore {
   /** What they are known by: `.agents/`. */
   pattern: string;
 }
+
+/** What a node is. A node contains such as stand below it in this order, and steps stand in cases only. */
+export type Level =
+  /** Why work is done at all. */
+  | "initiative"
+  /** How an initiative is gone about. */
+  | "plan"
+  /** A part of a plan that fits one context. */
+  | "slice"
+  /** A large piece of work. */
+  | "epic"
+  /** Something that users get. */
+  | "feature"
+  /** Cases that belong together. */
+  | "test_group"
+  /** What one session takes and does at a time. */
+  | "case"
+  /** A step of a case. */
+  | "step";
 
 /** See `lock.acquire`. */
 export interface LockAcquire {
@@ -561,6 +883,222 @@ export interface MirrorStatus {
   version: string;
 }
 
+/** The case that a session is to do, and all that it needs to go on with it. */
+export interface NextCase {
+  /** The case; absent when none can be taken now. */
+  case?: NodeSummary | null;
+  /** Where the work stood last; absent if nothing was done yet. */
+  checkpoint?: Checkpoint | null;
+  /** What it was begun with; absent if it was not. */
+  contract?: Contract | null;
+  /** When the claim ends by itself, if nothing is heard of the session. */
+  expires_at?: Timestamp | null;
+  /** The fence under which it is held: a call that names it is refused when somebody else has the case. */
+  fence?: number | null;
+  /** How many more cases can be taken now. */
+  ready: number;
+  /** The steps that it has. */
+  steps?: NodeSummary[];
+}
+
+/** See `task.create` and `graph.node.create`. */
+export interface NodeCreate {
+  /** The files that it is thought to touch. */
+  affected_files?: string[] | null;
+  /** The session that is meant to do it: a wish and no claim. */
+  assignee_session?: SessionId | null;
+  /** Which side of the work it belongs to, in a word. */
+  facet?: string | null;
+  /** What it is. */
+  level: Level;
+  /** The session that answers for it. */
+  owner_session_id?: SessionId | null;
+  /** What is to contain it. */
+  parent_id?: NodeId | null;
+  /** The larger the sooner; at most 1000. */
+  priority?: number;
+  /** How much can go wrong. */
+  risk_level?: Risk | null;
+  /** How it stands, if it is not `todo`. */
+  status?: Status | null;
+  /** What it is about, in some sentences. */
+  summary?: string | null;
+  /** Its title. */
+  title: string;
+  /** How many tokens of context it is thought to take. */
+  token_estimate?: number | null;
+  /** The worktree in which it is done. */
+  worktree_id?: number | null;
+}
+
+/** A node of the work graph: a small number, counted up in the repository and never given twice. */
+export type NodeId = number;
+
+/** Nodes, by number. */
+export interface NodeList {
+  /**
+   * Ask again with this as `after`; absent on the last page. A page may be short and still have a
+   * next one: only so many nodes are looked at for each.
+   */
+  next?: NodeId | null;
+  /** A page of them. */
+  nodes: NodeSummary[];
+}
+
+/** See `task.move`. */
+export interface NodeMove {
+  /** The node. */
+  node_id: NodeId;
+  /** What is to contain it. Without it, nothing. */
+  parent_id?: NodeId | null;
+}
+
+/** See `task.get`, `plan.rollup.approve` and `plan.rollup.reject`. */
+export interface NodeName {
+  /** The node. */
+  node_id: NodeId;
+}
+
+/** See `task.list` and `graph.node.list`. */
+export interface NodeQuery {
+  /** Only behind this node: the `next` of the page before. */
+  after?: NodeId | null;
+  /** Only of this facet. */
+  facet?: string | null;
+  /** Only of this level. */
+  level?: Level | null;
+  /** Nodes on the page, at most 200. */
+  limit?: number | null;
+  /** Only what this node contains itself. */
+  parent_id?: NodeId | null;
+  /** Only those that stand so. */
+  status?: Status | null;
+}
+
+/** A node, in short. */
+export interface NodeSummary {
+  /** Whether its result was approved, once somebody asked. */
+  approval?: Approval | null;
+  /** When something of it last changed by itself. */
+  changed_at: Timestamp;
+  /** How its children stand; absent if it has none. */
+  children?: Tally | null;
+  /** Who does it. */
+  claim?: ClaimView | null;
+  /** Which side of the work it belongs to. */
+  facet?: string | null;
+  /** Its number. */
+  id: NodeId;
+  /** What it is. */
+  level: Level;
+  /** The commit by which it is merged. */
+  merged_commit?: CommitId | null;
+  /** What contains it. */
+  parent_id?: NodeId | null;
+  /** The larger the sooner. */
+  priority: number;
+  /** How it stands. */
+  status: Status;
+  /** Its title. */
+  title: string;
+  /** Whether it has to wait now, be it by itself or with what contains it. */
+  waits?: boolean;
+  /** What it waits for by itself. */
+  waits_for?: Wait[];
+}
+
+/** See `task.update` and `graph.node.update`. What is absent stays as it is. */
+export interface NodeUpdate {
+  /** The files that it is thought to touch. */
+  affected_files?: string[] | null;
+  /** The session that is meant to do it: a wish and no claim. */
+  assignee_session?: SessionId | null;
+  /** Which side of the work it belongs to, in a word. */
+  facet?: string | null;
+  /** The commit by which its work is merged; what it contains and is done is merged with it. */
+  merged_commit?: CommitId | null;
+  /** The node. */
+  node_id: NodeId;
+  /** The session that answers for it. */
+  owner_session_id?: SessionId | null;
+  /** Its priority. */
+  priority?: number | null;
+  /** How much can go wrong. */
+  risk_level?: Risk | null;
+  /** How it stands. A node with children stands as they do; a case becomes `done` by `case.complete`. */
+  status?: Status | null;
+  /** What it is about, in some sentences. */
+  summary?: string | null;
+  /** Its title. */
+  title?: string | null;
+  /** How many tokens of context it is thought to take. */
+  token_estimate?: number | null;
+  /** The worktree in which it is done. */
+  worktree_id?: number | null;
+}
+
+/** A node, in full. */
+export interface NodeView {
+  /** The files that it is thought to touch. */
+  affected_files?: string[];
+  /** Whether its result was approved, once somebody asked. */
+  approval?: Approval | null;
+  /** What it left, if it is a step that was checked. */
+  artifacts?: string[];
+  /** The session that is meant to do it. */
+  assignee_session?: SessionId | null;
+  /** When something of it last changed by itself. */
+  changed_at: Timestamp;
+  /** Its checklist, in order. */
+  checklist?: ChecklistItem[];
+  /** Its newest checkpoints, if it is a case, the oldest of them first. */
+  checkpoints?: Checkpoint[];
+  /** How its children stand; absent if it has none. */
+  children?: Tally | null;
+  /** Who does it. */
+  claim?: ClaimView | null;
+  /** What it was begun with, if it is a case. */
+  contract?: Contract | null;
+  /** When. */
+  created_at: Timestamp;
+  /** Who made it. */
+  created_by: Principal;
+  /** Which side of the work it belongs to. */
+  facet?: string | null;
+  /** Its number. */
+  id: NodeId;
+  /** What it is. */
+  level: Level;
+  /** The commit by which it is merged. */
+  merged_commit?: CommitId | null;
+  /** The session that answers for it. */
+  owner_session_id?: SessionId | null;
+  /** What contains it. */
+  parent_id?: NodeId | null;
+  /** The larger the sooner. */
+  priority: number;
+  /** How much can go wrong. */
+  risk_level?: Risk | null;
+  /** Its newest snapshots, the oldest of them first. */
+  snapshots?: Snapshot[];
+  /** How it stands. */
+  status: Status;
+  /** What it is about. */
+  summary?: string | null;
+  /** Its title. */
+  title: string;
+  /** How many tokens of context it is thought to take. */
+  token_estimate?: number | null;
+  /** What it waits for now, by itself and with what contains it. */
+  unmet?: NodeId[];
+  /** Whether it has to wait now, be it by itself or with what contains it. */
+  waits?: boolean;
+  /** What it waits for by itself. */
+  waits_for?: Wait[];
+  /** The worktree in which it is done. */
+  worktree_id?: number | null;
+}
+
 /** No parameters. */
 export type Nothing = Record<string, never>;
 
@@ -584,6 +1122,28 @@ export interface Plan {
   summary: string;
   /** The tasks, in the order in which ties are broken. */
   tasks: PlanTask[];
+}
+
+/** See `plan.bootstrap`. */
+export interface PlanBootstrap {
+  /** The title of the initiative. */
+  initiative_title: string;
+  /** The session that answers for both. */
+  owner_session_id?: SessionId | null;
+  /** The title of its plan. */
+  plan_title: string;
+  /** Of both; the larger the sooner. */
+  priority?: number;
+  /** What the initiative is about. */
+  summary?: string | null;
+}
+
+/** An initiative and its plan. */
+export interface PlanBootstrapped {
+  /** The initiative. */
+  initiative: NodeSummary;
+  /** The plan. */
+  plan: NodeSummary;
 }
 
 /** One task of a plan. */
@@ -613,6 +1173,27 @@ export interface PlanTask {
   /** One line for people. */
   title: string;
 }
+
+/** Who calls, as far as rights go. Given by how the caller proved itself, never by what it says. */
+export type Principal =
+  /** The user, by the key of the repository's daemon. */
+  | {
+      kind: "user";
+    }
+  /** A screen of the user's. */
+  | {
+      kind: "gui";
+    }
+  /** An agent that registered itself. */
+  | {
+      kind: "agent";
+      name: AgentId;
+    }
+  /** An attempt of a run, by its own socket. */
+  | {
+      kind: "attempt";
+      name: AttemptId;
+    };
 
 /** How a result was published. */
 export type Published =
@@ -719,6 +1300,21 @@ export interface Recovered {
   pins: Pin[];
 }
 
+/** Why a slice is planned again. */
+export type ReplanReason =
+  /** It does not fit one context: it is cut in two. */
+  | "context_overflow"
+  /** It is about something else than was thought. */
+  | "scope_change"
+  /** It cannot go on. */
+  | "blocked";
+
+/** See `resume.next`. */
+export interface ResumeNext {
+  /** The session that is to do it: one of the caller's. Without it, the connection's. */
+  session_id?: SessionId | null;
+}
+
 /** See `run.resume`. */
 export interface ResumeRun {
   /** Whether the plan is approved too. */
@@ -730,6 +1326,15 @@ export interface ResumeRun {
   /** The hash of the commands that the person approves, or `any`. */
   trust?: string | null;
 }
+
+/** How much can go wrong. */
+export type Risk =
+  /** Little. */
+  | "low"
+  /** Something. */
+  | "medium"
+  /** Much. */
+  | "high";
 
 /**
  * What a registered agent may do, beside what every agent may. The words of older orchestrators are
@@ -746,6 +1351,38 @@ export type Role =
   | "plan-architect"
   /** Keeps the written mirror of the state up to date. */
   | "doc-mirror-manager";
+
+/** What came of a node and all that it contains. */
+export interface RollupPreview {
+  /** The files that they were thought to touch, at most a thousand. */
+  affected_files: string[];
+  /** Whether its result was approved. */
+  approval: Approval;
+  /** How the nodes below it stand. */
+  below: Tally;
+  /** Whether there were more nodes below it than are looked at. */
+  is_cut: boolean;
+  /** The node. */
+  node_id: NodeId;
+  /** Those of them without children that are not at their end, at most a hundred. */
+  open: NodeId[];
+  /** How it stands. */
+  status: Status;
+  /** The tokens that those of them without children were thought to take. */
+  token_estimate: number;
+}
+
+/** See `plan.rollup.submit`. */
+export interface RollupSubmit {
+  /** The files that it touched. */
+  affected_files?: string[];
+  /** What is to be done next. */
+  next_action?: string | null;
+  /** The node. */
+  node_id: NodeId;
+  /** What is to be said of its result. */
+  summary?: string | null;
+}
 
 /** What executes a file later. */
 export type RunBy =
@@ -919,6 +1556,88 @@ export interface SessionStop {
   session_id: SessionId;
 }
 
+/** Slices that were made or planned again. */
+export interface SliceList {
+  /** Them, in order. */
+  slices: NodeSummary[];
+}
+
+/** See `plan.slice.replan`. */
+export interface SliceReplan {
+  /** The files that it touches from now on. */
+  affected_files?: string[] | null;
+  /** What is to be done next. */
+  next_action?: string | null;
+  /** The slice. */
+  node_id: NodeId;
+  /** Why. */
+  reason: ReplanReason;
+}
+
+/** A slice to be made. */
+export interface SliceSpec {
+  /** The files that it is thought to touch. */
+  affected_files?: string[];
+  /** The slices before it in the same list that it waits for, from 0. */
+  depends_on?: number[];
+  /** Which side of the work it belongs to. */
+  facet?: string | null;
+  /** The larger the sooner. */
+  priority?: number;
+  /** How much can go wrong. */
+  risk_level?: Risk | null;
+  /** What it is about. */
+  summary?: string | null;
+  /** Its title. */
+  title: string;
+  /** How many tokens of context it is thought to take. */
+  token_estimate?: number;
+}
+
+/** See `plan.slice.generate`. */
+export interface SlicesGenerate {
+  /** The session that answers for the slices. */
+  owner_session_id?: SessionId | null;
+  /** The plan. */
+  plan_node_id: NodeId;
+  /** The slices: all of them are made, or none. */
+  slice_specs: SliceSpec[];
+}
+
+/** How a node stood at a moment, kept for whoever looks back. */
+export interface Snapshot {
+  /** The files that it is about. */
+  affected_files?: string[];
+  /** How many of its children had which status. */
+  children: Tally;
+  /** What is to be done next. */
+  next_action?: string | null;
+  /** The how manieth of the node, from 1. */
+  number: number;
+  /** What for, in a word. */
+  snapshot_type: string;
+  /** The status of the node. */
+  status: Status;
+  /** What is to be said of it. */
+  summary?: string | null;
+  /** When it was taken. */
+  taken_at: Timestamp;
+}
+
+/** See `graph.snapshot.create`. */
+export interface SnapshotCreate {
+  /** The files that it is about. */
+  affected_files?: string[];
+  /** What is to be done next. */
+  next_action?: string | null;
+  /** The node. */
+  node_id: NodeId;
+  /** What for, in a word. */
+  snapshot_type: string;
+  /** What is to be said of it. */
+  summary?: string | null;
+}
+
 /** What a client says when it starts a run. */
 export interface StartRun {
   /** Whether and how the plan is approved. */
@@ -937,6 +1656,21 @@ export interface StartRun {
   trust?: string | null;
 }
 
+/** How a node stands. */
+export type Status =
+  /** Not begun. */
+  | "todo"
+  /** Begun. */
+  | "in_progress"
+  /** Set aside until something else is seen to. */
+  | "blocked"
+  /** Done. */
+  | "done"
+  /** Could not be done. */
+  | "failed"
+  /** Not wanted any more. */
+  | "cancelled";
+
 /** What `cxo status --format json` prints. */
 export interface StatusDocument {
   /** The runs, newest first. */
@@ -953,6 +1687,35 @@ export interface StatusQuery {
   run?: string | null;
 }
 
+/** See `step.check`. */
+export interface StepCheck {
+  /** What it left: logs, files, addresses. */
+  artifacts?: string[];
+  /** The case. */
+  case_id: NodeId;
+  /** The fence of the claim, so that a late call is refused. */
+  fence?: number | null;
+  /** Files that whoever goes on has to read. */
+  required_files?: string[];
+  /** What came of it. A failed result is a failed step; it can be checked again. */
+  result: StepResult;
+  /** The session that does it: one of the caller's. Without it, the connection's. */
+  session_id?: SessionId | null;
+  /** The step's title. A step of another title is made. */
+  step_title: string;
+}
+
+/** What came of a step. */
+export type StepResult =
+  /** It holds: the step is done. */
+  | "pass"
+  /** It does not: the step is failed. */
+  | "fail"
+  /** It could not be tried: the step is blocked. */
+  | "blocked"
+  /** It is not wanted any more: the step is cancelled. */
+  | "skip";
+
 /** Events will be pushed as notifications of the method `event`. */
 export interface Subscribed {
   /** The last position in the log at this moment. */
@@ -963,6 +1726,22 @@ export interface Subscribed {
 export interface Success {
   /** Always true: what was not done is an error. */
   success: boolean;
+}
+
+/** How many nodes have which status. */
+export interface Tally {
+  /** Set aside until something else is seen to. */
+  blocked?: number;
+  /** Not wanted any more. */
+  cancelled?: number;
+  /** Done. */
+  done?: number;
+  /** Could not be done. */
+  failed?: number;
+  /** Begun. */
+  in_progress?: number;
+  /** Not begun. */
+  todo?: number;
 }
 
 /** See `run.replyTask`. */
@@ -1346,3 +2125,19 @@ export type Verdict =
   | {
       kind: "not_started";
     };
+
+/** What a node waits for. */
+export type Wait = {
+  /** The node that it waits for. */
+  node_id: NodeId;
+} & (
+  /** It depends on the other. */
+  | {
+      edge_type: "depends_on";
+      /** How far the other has to be. */
+      mode: DependsMode;
+    }
+  /** The other blocks it: until it is done, or cancelled. */
+  | {
+      edge_type: "blocks";
+    });

@@ -14,7 +14,7 @@ use crate::world::{Setting, World, git};
 const WRITE: &str = "CXO_WRITE_EXAMPLES";
 
 /// Runs have verbs of the command line, whose pages show what they answer.
-const OF_RUNS: [&str; 5] = ["run.", "plan.", "events.", "recover.", "daemon."];
+const OF_RUNS: [&str; 5] = ["run.", "plan.edit", "events.", "recover.", "daemon."];
 
 /// What the scripted agent is told, and what stands for it on the page.
 const DESCRIPTION: (&str, &str) = ("```cxo-script\nhang\n```", "Document the retry limits");
@@ -81,7 +81,8 @@ fn steady(value: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match name.as_str() {
-                    "expires_at" | "acquired_at" | "last_heartbeat" => {
+                    "expires_at" | "acquired_at" | "last_heartbeat" | "changed_at"
+                    | "created_at" | "written_at" | "taken_at" => {
                         *value = json!(1_800_000_000_000_u64);
                     }
                     "version" | "mirror_version" => *value = json!("5d".repeat(8)),
@@ -152,11 +153,61 @@ fn tell(story: &mut Story) {
     story.call("task.cancel", json!({"task_id": "docs"}));
     story.call("pubsub.subscribe", json!({"topics": ["lock.changed", "task.*"], "since": 0}));
     story.call("pubsub.unsubscribe", json!({"topics": ["task.*"]}));
+    graph(story);
     story.call("session.end", json!({"session_id": "me"}));
     story.call("mirror.refresh", json!({}));
     story.call("mirror.status", json!({}));
     story.call("dashboard.link", json!({}));
     story.call("key.rotate", json!({}));
+}
+
+fn graph(story: &mut Story) {
+    let plan = json!({"initiative_title": "Sign-in", "plan_title": "First release"});
+    let plan = story.call("plan.bootstrap", plan)["plan"]["id"].clone();
+    let slices = json!([
+        {"title": "The table of users", "token_estimate": 9000, "affected_files": ["src/users.rs", "src/table.rs"]},
+        {"title": "The form", "token_estimate": 6000, "affected_files": ["web/form.ts"], "depends_on": [0]},
+    ]);
+    let slices = json!({"plan_node_id": plan, "slice_specs": slices});
+    let slices = story.call("plan.slice.generate", slices)["slices"].clone();
+    let replan = json!({"node_id": slices[0]["id"], "reason": "context_overflow"});
+    story.call("plan.slice.replan", replan);
+    let feature =
+        json!({"node_type": "feature", "title": "Sign-in with a password", "facet": "backend"});
+    let feature = story.call("graph.node.create", feature)["id"].clone();
+    let case = json!({"level": "case", "title": "/api/users answers", "priority": 3});
+    let case = story.call("task.create", case)["id"].clone();
+    story.call("task.move", json!({"task_id": case, "parent_id": feature}));
+    story.call("task.update", json!({"task_id": case, "summary": "With and without a token"}));
+    let update = json!({"node_id": feature, "risk_level": "high"});
+    story.call("graph.node.update", update);
+    let edge =
+        json!({"from_node_id": feature, "to_node_id": slices[0]["id"], "edge_type": "depends_on"});
+    story.call("graph.edge.create", edge.clone());
+    story.call("graph.edge.remove", edge);
+    let line = json!({"node_id": case, "item_text": "errors are told", "order_no": 1});
+    story.call("graph.checklist.upsert", line);
+    story.call("resume.next", json!({"session_id": "me"}));
+    let contract = json!({"method": "GET", "path": "/api/users", "status": 200});
+    let begin = json!({"case_id": case, "session_id": "me", "input_contract": contract,
+        "fixtures": ["tests/users.json"], "required_files": ["src/users.rs"]});
+    story.call("case.begin", begin);
+    let check = json!({"case_id": case, "session_id": "me", "step_title": "smoke test", "result": "pass",
+        "artifacts": ["out/smoke.log"]});
+    story.call("step.check", check);
+    let complete = json!({"case_id": case, "session_id": "me", "summary": "It answers.",
+        "next_action": "Try the errors"});
+    story.call("case.complete", complete);
+    story.call("task.get", json!({"task_id": case}));
+    story.call("task.list", json!({"level": "case", "status": "done"}));
+    story.call("graph.node.list", json!({"parent_id": feature}));
+    let snapshot = json!({"node_id": feature, "snapshot_type": "progress", "summary": "Halfway"});
+    story.call("graph.snapshot.create", snapshot);
+    story.call("plan.rollup.preview", json!({"parent_node_id": feature}));
+    story.call("plan.rollup.submit", json!({"node_id": feature, "summary": "Users can sign in."}));
+    story.call("plan.rollup.reject", json!({"node_id": feature}));
+    story.call("plan.rollup.submit", json!({"node_id": feature, "summary": "Users can sign in."}));
+    story.call("plan.rollup.approve", json!({"node_id": feature}));
 }
 
 /// [A3.1] [A8.6] A row without an example, and a reply that has changed, are found.

@@ -137,15 +137,22 @@ impl Shared {
             }
             SharedCommand::NoteKeyRotated => Ok(vec![SharedEvent::KeyRotated {}]),
             SharedCommand::Graph { principal, limits, command } => {
-                if let GraphCommand::OfCase { session, .. } = command.as_ref() {
-                    self.sessions.owned(session, principal)?;
-                }
                 let (limits, sessions) = (*limits, &self.sessions);
-                let around = Around { now, principal, limits, sessions };
-                let events = self.graph.decide(command, around)?;
-                Ok(events.into_iter().map(SharedEvent::Graph).collect())
+                self.decide_graph(command, Around { now, principal, limits, sessions })
             }
         }
+    }
+
+    fn decide_graph(
+        &self,
+        command: &GraphCommand,
+        around: Around<'_>,
+    ) -> Result<Vec<SharedEvent>, SharedRejected> {
+        if let GraphCommand::OfCase { session, .. } = command {
+            self.sessions.owned(session, around.principal)?;
+        }
+        let events = self.graph.decide(command, around)?;
+        Ok(events.into_iter().map(SharedEvent::Graph).collect())
     }
 
     /// The end of a session, and of what it holds.

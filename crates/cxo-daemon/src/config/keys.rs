@@ -60,6 +60,8 @@ pub(super) const KEYS: &[Key] = &[
     key("tokens.total_budget", Shape::Count { min: 0, max: MAX_TOKENS }),
     key("tokens.warning_threshold", Shape::Count { min: 0, max: MAX_TOKENS }),
     key("tokens.per_agent_limit", Shape::Count { min: 0, max: MAX_TOKENS }),
+    key("graph.slice_tokens", Shape::Count { min: 1, max: 10_000_000 }),
+    key("graph.slice_files", Shape::Count { min: 1, max: 256 }),
 ];
 
 /// What a path of names leads to.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cxo_agent::adapter::AgentSettings;
+use cxo_core::shared::graph::SliceLimits;
 use cxo_protocol::shared::TokenLimits;
 use cxo_protocol::{CheckCommand, Code, Problem, RedBase, Transport, WorkspaceKind};
 use schemars::JsonSchema;
@@ -32,6 +33,8 @@ pub struct Config {
     pub logs: LogsConfig,
     /// What agents that work through the server may use.
     pub tokens: TokensConfig,
+    /// How work is cut in the work graph.
+    pub graph: GraphConfig,
 }
 
 impl Default for Config {
@@ -44,6 +47,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             logs: LogsConfig::default(),
             tokens: TokensConfig::default(),
+            graph: GraphConfig::default(),
         }
     }
 }
@@ -285,6 +289,32 @@ impl From<&TokensConfig> for TokenLimits {
             warning: config.warning_threshold,
             per_agent: config.per_agent_limit,
         }
+    }
+}
+
+/// `[graph]`: how work is cut in the work graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphConfig {
+    /// The most tokens of context that a slice is thought to take.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub slice_tokens: u64,
+    /// The most files that a slice is thought to touch.
+    #[schemars(range(min = 1, max = 256))]
+    pub slice_files: u64,
+}
+
+impl Default for GraphConfig {
+    fn default() -> Self {
+        let SliceLimits { tokens, files } = SliceLimits::default();
+        Self { slice_tokens: tokens, slice_files: files.try_into().unwrap_or(u64::MAX) }
+    }
+}
+
+impl From<&GraphConfig> for SliceLimits {
+    fn from(config: &GraphConfig) -> Self {
+        let files = config.slice_files.try_into().unwrap_or(usize::MAX);
+        Self { tokens: config.slice_tokens, files }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod agents;
 mod files;
+mod graph;
 mod locks;
 mod mirror;
 mod names;
@@ -13,7 +14,9 @@ mod trees;
 
 use std::sync::Arc;
 
+use cxo_core::shared::graph::SliceLimits;
 use cxo_core::{Command, Repo, SharedCommand};
+use cxo_protocol::graph::Verdict;
 use cxo_protocol::methods::{Kind, ParseError, Request, Row, Scope};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
@@ -77,6 +80,8 @@ pub(crate) struct Handlers {
     pub(crate) remembered: Arc<Remembered>,
     /// The trees that callers work on.
     pub(crate) trees: Trees,
+    /// What fits one slice of a plan.
+    pub(crate) slice_limits: SliceLimits,
     /// A second way into the store, for what is not held in memory.
     pub(crate) database: std::path::PathBuf,
 }
@@ -121,6 +126,7 @@ impl Handlers {
         answer
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one arm per method")]
     async fn carry_out(
         self: &Arc<Self>,
         request: Request,
@@ -146,6 +152,36 @@ impl Handlers {
             Request::TaskCancel(params) => self.cancel_submitted(params, call).await,
             Request::TokensReportUsage(params) => self.report_tokens(params, call).await,
             Request::TokensGetBudget(_) => json(&self.token_budget()),
+            Request::ResumeNext(params) => self.next_case(params, call).await,
+            Request::CaseBegin(params) => self.begin_case(params, call).await,
+            Request::StepCheck(params) => self.check_step(params, call).await,
+            Request::CaseComplete(params) => self.complete_case(params, call).await,
+            Request::TaskCreate(params) | Request::GraphNodeCreate(params) => {
+                self.create_node(params, call).await
+            }
+            Request::TaskList(params) | Request::GraphNodeList(params) => {
+                json(&self.list_nodes(&params)?)
+            }
+            Request::TaskGet(params) => json(&self.show_node(params)?),
+            Request::TaskUpdate(params) | Request::GraphNodeUpdate(params) => {
+                self.update_node(params, call).await
+            }
+            Request::TaskMove(params) => self.move_node(params, call).await,
+            Request::GraphEdgeCreate(params) => self.create_edge(params, call).await,
+            Request::GraphEdgeRemove(params) => self.remove_edge(params, call).await,
+            Request::GraphChecklistUpsert(params) => self.upsert_checklist(params, call).await,
+            Request::GraphSnapshotCreate(params) => self.create_snapshot(params, call).await,
+            Request::PlanBootstrap(params) => self.bootstrap_plan(params, call).await,
+            Request::PlanSliceGenerate(params) => self.generate_slices(params, call).await,
+            Request::PlanSliceReplan(params) => self.replan_slice(params, call).await,
+            Request::PlanRollupPreview(params) => json(&self.preview_rollup(params)?),
+            Request::PlanRollupSubmit(params) => self.submit_rollup(params, call).await,
+            Request::PlanRollupApprove(params) => {
+                self.judge_rollup(params, Verdict::Approve, call).await
+            }
+            Request::PlanRollupReject(params) => {
+                self.judge_rollup(params, Verdict::Reject, call).await
+            }
             Request::RunStart(params) => self.start_run(params, call).await,
             Request::RunStatus(params) => json(&self.status(&params).await?),
             Request::RunResume(params) => self.resume(params, call).await,

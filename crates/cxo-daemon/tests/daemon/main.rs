@@ -11,6 +11,7 @@
 mod checks;
 mod compat;
 mod faults;
+mod graph;
 mod hostile;
 mod http;
 mod pages;

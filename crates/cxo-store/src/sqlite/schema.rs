@@ -22,10 +22,13 @@ pub(crate) struct Migration {
     pub(crate) needs_cxo: &'static str,
 }
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../../migrations/0001_log_and_projections.sql"),
-    needs_cxo: "0.1.0",
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../../migrations/0001_log_and_projections.sql"),
+        needs_cxo: "0.1.0",
+    },
+    Migration { sql: include_str!("../../migrations/0002_work_graph.sql"), needs_cxo: "0.1.0" },
+];
 
 /// The newest version that this release knows.
 #[expect(clippy::cast_possible_truncation, reason = "the list is short")]

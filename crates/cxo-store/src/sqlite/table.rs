@@ -4,7 +4,9 @@
 
 use std::sync::LazyLock;
 
-use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
+use cxo_protocol::rows::{
+    AttemptRow, CheckpointRow, LandingRow, NodeRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
+};
 use cxo_protocol::{AttemptId, CommitId, LandingId, QuestionId, RunId, TaskId, Timestamp, TreeId};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
@@ -155,8 +157,21 @@ table!(LandingRow, "landings", order "queued_at, landing", [
     queued_at, ended_at, error,
 ]);
 
-/// The tables of the projections; all of them have a column `run`.
-pub(crate) const PROJECTIONS: [&str; 6] = [
+table!(NodeRow, "nodes", order "node", [
+    node, level, parent, title, status, priority, waits_for, held_by, fence, held_until, approval,
+    merged_commit, summary, facet, risk, token_estimate, affected_files, owner_session,
+    assignee_session, created_by, created_at, changed_at,
+]);
+table!(CheckpointRow, "checkpoints", order "node, number", [
+    node, number, session, fence, reached, step, result, summary, next_action, artifacts,
+    required_files, written_at,
+]);
+
+/// The tables of the projections that are of the repository and not of a run.
+pub(crate) const OF_REPOSITORY: [&str; 2] = [NodeRow::NAME, CheckpointRow::NAME];
+
+/// The tables of the projections that are of runs: all of them have a column `run`.
+pub(crate) const OF_RUNS: [&str; 6] = [
     RunRow::NAME,
     TaskRow::NAME,
     AttemptRow::NAME,
@@ -180,5 +195,7 @@ pub(crate) fn upsert_of(row: &Row) -> Result<Upsert<'_>, StoreError> {
         Row::Usage(row) => of(row),
         Row::Question(row) => of(row),
         Row::Landing(row) => of(row),
+        Row::Node(row) => of(row),
+        Row::Checkpoint(row) => of(row),
     }
 }

@@ -13,7 +13,7 @@ use super::failure::Named;
 use super::head::Head;
 use super::owner::Owner;
 use super::read::{Connected, Reading};
-use super::table::{PROJECTIONS, upsert_of};
+use super::table::{OF_REPOSITORY, OF_RUNS, upsert_of};
 use super::{SqliteReader, open};
 use crate::event::{Sealed, check_number};
 use crate::{Answer, Batch, Forgotten, Lease, NewEvent, Reader, Seq, Store, StoreError};
@@ -107,7 +107,7 @@ impl Store for SqliteStore {
     fn replace_projections(&mut self, lease: &Lease, rows: &[Row]) -> Result<(), StoreError> {
         let writing = self.begin()?;
         writing.head(lease)?;
-        for table in PROJECTIONS {
+        for table in OF_RUNS.iter().chain(&OF_REPOSITORY) {
             writing.execute(&format!("DELETE FROM {table}"), [])?;
         }
         for row in rows {
@@ -232,7 +232,7 @@ impl Writing<'_> {
             Some(_) => {}
         }
         let attempts: Vec<AttemptRow> = reading.rows("run = ?1", key)?;
-        for table in PROJECTIONS {
+        for table in OF_RUNS {
             self.execute(&format!("DELETE FROM {table} WHERE run = ?1"), key)?;
         }
         self.execute("DELETE FROM streams WHERE run = ?1", key)?;

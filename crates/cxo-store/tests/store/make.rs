@@ -1,6 +1,8 @@
 //! Short ways to make events, rows and answers for the tests.
 
-use cxo_protocol::rows::{AttemptRow, LandingRow, QuestionRow, Row, RunRow, TaskRow, UsageRow};
+use cxo_protocol::rows::{
+    AttemptRow, CheckpointRow, LandingRow, NodeRow, QuestionRow, Row, RunRow, TaskRow, UsageRow,
+};
 use cxo_protocol::{AttemptId, CommitId, LandingId, QuestionId, RunId, TaskId, Timestamp, TreeId};
 use cxo_store::{Answer, Batch, NewEvent, Stream};
 
@@ -143,7 +145,54 @@ pub(crate) fn landing_row(run: &str, number: u64) -> LandingRow {
     }
 }
 
-/// One row of every kind, all of one run.
+/// What a node waits for that waits for node 1.
+const WAITS: &str = "[{\"node_id\":1,\"edge_type\":\"depends_on\",\"mode\":\"on_branch\"}]";
+
+pub(crate) fn node_row(node: u64, waits_for: &str) -> NodeRow {
+    NodeRow {
+        node,
+        level: "case".into(),
+        parent: None,
+        title: format!("Case {node}"),
+        status: "in_progress".into(),
+        priority: 3,
+        waits_for: waits_for.into(),
+        held_by: (node == 1).then(|| "me".to_owned()),
+        fence: Some(7),
+        held_until: Some(NOW),
+        approval: "none".into(),
+        merged_commit: Some(CommitId::new(&"8".repeat(40)).unwrap()),
+        summary: None,
+        facet: Some("backend".into()),
+        risk: Some("low".into()),
+        token_estimate: Some(9_000),
+        affected_files: "[]".into(),
+        owner_session: None,
+        assignee_session: None,
+        created_by: "user".into(),
+        created_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+pub(crate) fn checkpoint_row(node: u64, number: u64) -> CheckpointRow {
+    CheckpointRow {
+        node,
+        number,
+        session: "me".into(),
+        fence: 7,
+        reached: "step_checked".into(),
+        step: None,
+        result: Some("fail".into()),
+        summary: None,
+        next_action: Some("look again".into()),
+        artifacts: "[\"out.log\"]".into(),
+        required_files: "[]".into(),
+        written_at: NOW,
+    }
+}
+
+/// One row of every kind; those of runs are all of one run.
 pub(crate) fn every_row(run: &str, ended_at: Option<u64>) -> Vec<Row> {
     vec![
         Row::Task(task_row(run, "t1", 0)),
@@ -152,5 +201,9 @@ pub(crate) fn every_row(run: &str, ended_at: Option<u64>) -> Vec<Row> {
         Row::Usage(usage_row(run, "t1", 1)),
         Row::Question(question_row(run, 1)),
         Row::Landing(landing_row(run, 1)),
+        Row::Node(node_row(1, "[]")),
+        Row::Node(node_row(2, "[]")),
+        Row::Node(node_row(3, WAITS)),
+        Row::Checkpoint(checkpoint_row(1, 1)),
     ]
 }

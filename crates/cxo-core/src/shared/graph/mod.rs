@@ -79,6 +79,11 @@ impl Graph {
         self.nodes.range((from, Unbounded)).map(|(_, node)| node)
     }
 
+    /// The nodes that were made last, the newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().rev()
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -92,6 +97,11 @@ impl Graph {
     /// The cases that can be taken, in the order in which they are.
     pub fn ready(&self) -> impl Iterator<Item = NodeId> {
         self.ready.iter().map(|ready| ready.case)
+    }
+
+    /// How many cases can be taken.
+    pub fn ready_count(&self) -> usize {
+        self.ready.len()
     }
 
     /// A node with those that contain it, itself first.

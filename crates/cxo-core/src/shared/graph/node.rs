@@ -24,6 +24,9 @@ const MAX_NAMES: usize = 256;
 /// Bytes of each of them.
 const MAX_NAME_BYTES: usize = 1024;
 
+/// Bytes of all names of one list: what is answered of a node has to fit one frame.
+const MAX_NAMES_BYTES: usize = 16 * 1024;
+
 /// Bytes of a word that sorts: a facet, the type of a snapshot.
 const MAX_WORD_BYTES: usize = 64;
 
@@ -174,7 +177,9 @@ pub(super) fn text(what: &'static str, text: &str) -> Result<(), GraphRejected> 
 pub(super) fn names(what: &'static str, names: &[String]) -> Result<(), GraphRejected> {
     within(what, names.len() <= MAX_NAMES, "256 names")?;
     let fit = names.iter().all(|name| name.len() <= MAX_NAME_BYTES);
-    within(what, fit, "1024 bytes each")
+    within(what, fit, "1024 bytes each")?;
+    let bytes: usize = names.iter().map(String::len).sum();
+    within(what, bytes <= MAX_NAMES_BYTES, "16 KiB together")
 }
 
 /// A word by which things are sorted.

@@ -141,10 +141,8 @@ impl Board {
 }
 
 fn of_graph(event: SharedEvent) -> GraphEvent {
-    match event {
-        SharedEvent::Graph(event) => event,
-        other => panic!("{other:?}"),
-    }
+    let SharedEvent::Graph(event) = event else { panic!("{event:?}") };
+    event
 }
 
 fn create(level: Level, title: &str, parent: Option<NodeId>) -> GraphCommand {

@@ -219,7 +219,9 @@ fn examples(key: &str) -> [&'static str; 2] {
         | "server.queue_capacity"
         | "tokens.total_budget"
         | "tokens.warning_threshold"
-        | "tokens.per_agent_limit" => ["7", "9"],
+        | "tokens.per_agent_limit"
+        | "graph.slice_tokens"
+        | "graph.slice_files" => ["7", "9"],
         "run.base" | "agents.*.model" | "server.compat_dir" => ["\"a\"", "\"b\""],
         "run.agent" => ["\"one\"", "\"two\""],
         "run.checks" | "workspace.setup" => ["[\"a\"]", "[[\"b\",\"c\"]]"],

@@ -22,9 +22,9 @@ fn slice(title: &str, tokens: u64, files: Vec<String>) -> NewSlice {
 }
 
 fn bootstrapped(board: &mut Board) -> NodeId {
-    let new = |level, title: &str| match create(level, title, None) {
-        GraphCommand::Create(new) => new,
-        other => panic!("{other:?}"),
+    let new = |level, title: &str| {
+        let GraphCommand::Create(new) = create(level, title, None) else { panic!() };
+        new
     };
     let initiative = new(Level::Initiative, "Sign-in");
     let plan = new(Level::Plan, "First release");
