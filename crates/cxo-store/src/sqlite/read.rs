@@ -229,6 +229,11 @@ impl Reading<'_> {
                 let Answer { method, idem_key, .. } = answer;
                 return Err(StoreError::CorruptAnswer { method, idem_key });
             }
+            // A damaged page can show one row in the place of another.
+            if found.last().is_some_and(|last| key_of(last) >= key_of(&answer)) {
+                let what = "a remembered answer is there twice".to_owned();
+                return Err(StoreError::Damaged { path: self.path.to_owned(), what });
+            }
             found.push(answer);
         }
         let expected = Head::read(self.db, self.path)?.answers;
@@ -238,6 +243,10 @@ impl Reading<'_> {
         }
         Ok(found)
     }
+}
+
+fn key_of(answer: &Answer) -> (&str, &str, &str) {
+    (&answer.principal, &answer.method, &answer.idem_key)
 }
 
 /// Numbers over the range of the database are past its end.
