@@ -93,6 +93,9 @@ pub(crate) enum Verb {
     Events(verbs::events::Events),
     Mirror(verbs::mirror::Mirror),
     Call(verbs::call::Call),
+    Serve(verbs::serve::Serve),
+    Mcp(verbs::mcp::Mcp),
+    Skill(verbs::skill::Skill),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
     Key(verbs::key::Key),
@@ -108,7 +111,10 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "A run under way, and after it",
         &["wait", "logs", "attach", "diff", "task", "resume", "cancel", "receipts", "recover"],
     ),
-    ("Working through the server", &["graph", "lock", "budget", "events", "mirror", "call"]),
+    (
+        "Working through the server",
+        &["graph", "lock", "budget", "events", "mirror", "call", "serve", "mcp", "skill"],
+    ),
     ("The program itself", &["config", "daemon", "key", "explain", "completions", "man"]),
 ];
 

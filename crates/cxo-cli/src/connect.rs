@@ -9,7 +9,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use cxo_protocol::client::{CallError, Client};
+use cxo_protocol::client::{CallError, Client, Identity};
 use cxo_protocol::methods::method;
 use cxo_protocol::params::DaemonStop;
 use cxo_protocol::report::Located;
@@ -35,11 +35,15 @@ pub(crate) struct Connected {
 }
 
 /// Connects; starts the daemon when none is there, and replaces one that is older.
-pub(crate) fn ensure_daemon(at: &Located, program: &Path) -> Result<Connected, Problem> {
-    let client = match Client::connect(&at.daemon) {
+pub(crate) fn ensure_daemon(
+    at: &Located,
+    program: &Path,
+    identity: &Identity,
+) -> Result<Connected, Problem> {
+    let client = match Client::connect_as(&at.daemon, identity) {
         Ok(client) => client,
         // A port that somebody else has by now is none of ours either: the daemon that had it died.
-        Err(CallError::NotThere(_) | CallError::Impostor(_)) => start(at, program)?,
+        Err(CallError::NotThere(_) | CallError::Impostor(_)) => start_as(at, program, identity)?,
         Err(error) => return Err(error.into()),
     };
     match standing(client.daemon(), env!("CARGO_PKG_VERSION")) {
@@ -48,6 +52,10 @@ pub(crate) fn ensure_daemon(at: &Located, program: &Path) -> Result<Connected, P
             let note =
                 format!("the daemon is newer ({}), and is used as it is", client.daemon().version);
             Ok(Connected { client, note: Some(note) })
+        }
+        // Only the user may have it make way.
+        Standing::Older if matches!(identity, Identity::Token(_)) => {
+            Ok(Connected { client, note: None })
         }
         Standing::Older => {
             let note = format!(
@@ -105,16 +113,20 @@ pub(crate) fn stop(mut client: Client, how: &DaemonStop) -> Result<(), Problem> 
 
 /// Starts a daemon of this version, waits until it is ready, and connects.
 pub(crate) fn start(at: &Located, program: &Path) -> Result<Client, Problem> {
+    start_as(at, program, &Identity::User)
+}
+
+fn start_as(at: &Located, program: &Path, identity: &Identity) -> Result<Client, Problem> {
     // One command at a time starts a daemon; the others then find it.
     let turn = open_log(&at.state_dir.join("daemon.start"))?;
     if let Err(error) = rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive) {
         return Err(unwritable(&at.state_dir, &error.into()));
     }
-    if let Ok(client) = Client::connect(&at.daemon) {
+    if let Ok(client) = Client::connect_as(&at.daemon, identity) {
         return Ok(client);
     }
     spawn(at, program)?;
-    Client::connect(&at.daemon).map_err(Into::into)
+    Client::connect_as(&at.daemon, identity).map_err(Into::into)
 }
 
 fn spawn(at: &Located, program: &Path) -> Result<(), Problem> {

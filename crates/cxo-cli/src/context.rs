@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::FromArgMatches as _;
-use cxo_protocol::client::Client;
+use cxo_protocol::client::{Client, Identity};
 use cxo_protocol::report::Located;
 use cxo_protocol::{Code, Exit, Problem, Timestamp};
 use serde::Serialize;
@@ -115,11 +115,8 @@ impl Context<'_> {
     /// A connection; starts the daemon when none is there.
     pub(crate) fn connect(&mut self) -> Result<(Client, Located), Problem> {
         let at = self.locate()?;
-        let program = std::env::current_exe().map_err(|error| {
-            Problem::new(Code::Internal, "this program cannot find itself")
-                .because(error.to_string())
-        })?;
-        let connected = crate::connect::ensure_daemon(&at, &program)?;
+        let program = this_program()?;
+        let connected = crate::connect::ensure_daemon(&at, &program, &Identity::User)?;
         if let Some(note) = connected.note {
             self.out.story(&crate::text::plain(&note));
         }
@@ -156,6 +153,13 @@ impl Context<'_> {
             && around.stderr == Peer::Terminal
             && around.env.get("TERM").is_none_or(|term| term != "dumb")
     }
+}
+
+/// Where this program is, to start it again.
+pub(crate) fn this_program() -> Result<PathBuf, Problem> {
+    std::env::current_exe().map_err(|error| {
+        Problem::new(Code::Internal, "this program cannot find itself").because(error.to_string())
+    })
 }
 
 /// Now.
@@ -241,6 +245,9 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Events(verb) => verb.run(context),
         Verb::Mirror(verb) => verb.run(context),
         Verb::Call(verb) => verb.run(context),
+        Verb::Serve(crate::verbs::serve::Serve {}) => crate::verbs::serve::run(context),
+        Verb::Mcp(verb) => verb.run(context),
+        Verb::Skill(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),
         Verb::Key(verb) => verb.run(context),

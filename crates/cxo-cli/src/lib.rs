@@ -13,6 +13,7 @@ mod names;
 mod out;
 mod plan_file;
 mod plan_of;
+mod proxy;
 mod reference;
 mod render;
 mod screen;

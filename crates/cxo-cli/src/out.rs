@@ -55,6 +55,12 @@ impl Out {
         self.answer.write(bytes);
     }
 
+    /// The stream of the answer, for who writes it from many threads.
+    pub(crate) fn take_answer(&mut self) -> Box<dyn Write + Send> {
+        self.answer.flush();
+        std::mem::replace(&mut self.answer.sink, Box::new(io::sink()))
+    }
+
     /// Writes one document of the answer as one line. `v` comes first and is 1 where the document
     /// does not bear its own.
     pub(crate) fn answer_json(&mut self, document: &impl Serialize) {

@@ -54,6 +54,21 @@ const STORIES: &[(&str, &str, &[&[&str]])] = &[
         &[&["\"success\":true", "event: subscribed", "\"topic\":\"agent.status\""]],
     ),
     (
+        "mcp.md",
+        include_str!("../../../docs/mcp.md"),
+        &[&["\"db_path\":", "\"principal\":\"user\",\"role\":\"root\""]],
+    ),
+    (
+        "SKILL.md",
+        include_str!("../src/verbs/skill/SKILL.md"),
+        &[
+            &["\"role\": \"root\"", "\"db_path\"", "\"queue_capacity\""],
+            &["\"success\": true", "\"lock_id\"", "\"holder\": \"me\"", "\"success\": true"],
+            &["\"fence\": ", "\"checkpoint\": {", "\"status\": \"done\""],
+            &["\"runs\": []", "\"agents\": []", "\"total_budget\""],
+        ],
+    ),
+    (
         "topics.md",
         include_str!("../../../docs/topics.md"),
         &[&["{\"topic\":\"session.changed\"", "{\"topic\":\"lock.changed\"", "action=acquired"]],
@@ -99,7 +114,7 @@ const REPOSITORY: &str = "mkdir notes && cd notes && git init -q -b main && \
     git config user.name 'A reader' && git config user.email reader@example.org && \
     echo 'A page.' >README.md && git add . && git commit -q -m base";
 
-/// [A8.6] What the pages say of working through the daemon is so.
+/// [A8.6] [B1.6] [B1.7] What the pages say of working through the daemon is so.
 #[test]
 fn stories_in_a_repository_say_what_the_page_says() {
     for (name, page, expected) in STORIES {

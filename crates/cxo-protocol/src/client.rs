@@ -4,6 +4,7 @@
 //! anything else. It starts nothing and decides nothing; who wants a daemon to be there starts one
 //! first.
 
+mod link;
 mod stream;
 
 use std::collections::VecDeque;
@@ -18,14 +19,15 @@ use crate::methods::{Method, method};
 use crate::params::{EventsSubscribe, Subscribed};
 use crate::topic::TopicEvent;
 use crate::wire::envelope::{Incoming, Outgoing};
-use crate::wire::handshake::{Challenge, Credential, Greeted, Opened, Shake};
+use crate::wire::handshake::{ANY_AGENT, Challenge, Credential, Greeted, Opened, Shake};
 use crate::wire::signed::SIGNATURE_BYTES;
 use crate::wire::{
-    Activity, AuthError, CallId, Decoder, Envelope, Framing, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES,
-    PROTOCOL,
+    Activity, AuthError, CallId, Decoder, Envelope, Framing, Key, MAX_ANSWER_BYTES,
+    MAX_REQUEST_BYTES, PROTOCOL,
 };
 use crate::{Code, Line, Problem};
 
+pub use link::{Answered, Asked, Link, Noticed};
 use stream::{Dialled, Stream};
 
 /// How long an answer may take: a diff of a large run is the slowest.
@@ -43,6 +45,15 @@ pub struct Client {
     daemon: Challenge,
     last_id: u64,
     pushed: VecDeque<Pushed>,
+}
+
+/// As whom to connect.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// As the user, by the repository's key.
+    User,
+    /// As the registered agent whose token this is.
+    Token(Key),
 }
 
 /// Something that the daemon sent by itself.
@@ -126,16 +137,18 @@ fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CallErr
 impl Client {
     /// Connects as the user, by the first of the address's ways where somebody answers.
     pub fn connect(address: &Address) -> Result<Self, CallError> {
-        let key = key_file::read(&address.key_file).map_err(|error| {
-            if matches!(error, KeyFileError::Missing) {
-                // Whoever serves this repository has made a key.
-                return CallError::NotThere(io::ErrorKind::NotFound.into());
-            }
-            CallError::NotSent(Box::new(error.problem(&address.key_file)))
-        })?;
+        Self::connect_as(address, &Identity::User)
+    }
+
+    /// Connects as somebody, by the first of the address's ways where somebody answers.
+    pub fn connect_as(address: &Address, identity: &Identity) -> Result<Self, CallError> {
+        let (principal, credential) = match identity {
+            Identity::User => ("user", Credential::Key(user_key(address)?)),
+            Identity::Token(token) => (ANY_AGENT, Credential::Token(token.clone())),
+        };
         let mut not_there = None;
         for way in address.transport.ways() {
-            match Self::connect_by(*way, address, Credential::Key(key.clone())) {
+            match Self::connect_by(*way, address, (principal, credential.clone())) {
                 Err(CallError::NotThere(error)) => {
                     not_there.get_or_insert(error);
                 }
@@ -145,12 +158,16 @@ impl Client {
         Err(CallError::NotThere(not_there.unwrap_or(io::ErrorKind::NotFound.into())))
     }
 
-    fn connect_by(way: Way, address: &Address, credential: Credential) -> Result<Self, CallError> {
+    fn connect_by(
+        way: Way,
+        address: &Address,
+        (principal, credential): (&str, Credential),
+    ) -> Result<Self, CallError> {
         let Dialled { stream, transport } = stream::dial(way, address)?;
         stream.set_read_timeout(Some(SHAKE_WITHIN)).map_err(CallError::Lost)?;
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|error| CallError::Lost(io::Error::other(error)))?;
-        let (greeted, hello) = Greeted::new("user", credential, nonce, transport);
+        let (greeted, hello) = Greeted::new(principal, credential, nonce, transport);
         let limit = MAX_ANSWER_BYTES + SIGNATURE_BYTES;
         let mut wire = (stream, Decoder::with_framing(Framing::Lines, limit));
         send(&mut wire.0, to_json(&Shake::Hello(hello))?.as_bytes()).map_err(not_there)?;
@@ -209,10 +226,7 @@ impl Client {
         let id = CallId::Number(call.id);
         let body = Envelope::JsonRpc.request(&call).map_err(invalid)?;
         if body.len() + SIGNATURE_BYTES > MAX_REQUEST_BYTES {
-            let problem = Problem::new(Code::TooLarge, "the request is too large")
-                .because(format!("a request has at most {MAX_REQUEST_BYTES} bytes"))
-                .keeping("nothing was sent");
-            return Err(CallError::NotSent(Box::new(problem)));
+            return Err(CallError::NotSent(Box::new(too_large())));
         }
         let frame = self.opened.signer.sign(body.as_bytes());
         send(&mut self.stream, &frame).map_err(CallError::Lost)?;
@@ -288,6 +302,22 @@ impl Client {
             stream::read_some(&mut self.stream, &mut self.decoder).map_err(CallError::Lost)?;
         }
     }
+}
+
+fn user_key(address: &Address) -> Result<Key, CallError> {
+    key_file::read(&address.key_file).map_err(|error| {
+        if matches!(error, KeyFileError::Missing) {
+            // Whoever serves this repository has made a key.
+            return CallError::NotThere(io::ErrorKind::NotFound.into());
+        }
+        CallError::NotSent(Box::new(error.problem(&address.key_file)))
+    })
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, "the request is too large")
+        .because(format!("a request has at most {MAX_REQUEST_BYTES} bytes"))
+        .keeping("nothing was sent")
 }
 
 fn to_json(shake: &Shake) -> Result<String, CallError> {

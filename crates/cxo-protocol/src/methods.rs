@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::params;
-use crate::params::{agents, cases, graph, locks, mirror, planning, sessions, trees};
+use crate::params::{agents, caller, cases, graph, locks, mirror, planning, sessions, trees};
 use crate::role::Role;
 use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
@@ -181,7 +181,7 @@ macro_rules! methods {
         /// The methods as types.
         pub mod method {
             use super::{
-                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, cases, graph,
+                Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, caller, cases, graph,
                 locks, mirror, params, planning, sessions, trees,
             };
             $(
@@ -247,6 +247,10 @@ macro_rules! methods {
 methods! {
     /// How the server is.
     StatusGet "status.get" (params::Nothing) -> sessions::ServerStatus, Anyone, Read, None;
+    /// Who calls, with which role, and which methods that admits to.
+    CallerGet "caller.get" (params::Nothing) -> caller::CallerView, Anyone, Read, None;
+    /// Where the repository and the database with its state are.
+    WorkspaceInit "workspace.init" (params::Nothing) -> caller::WorkspaceView, Tree, Read, None;
     /// Starts a session on a work tree of this repository, or takes up one of the caller's again.
     SessionStart "session.start" (sessions::SessionStart) -> sessions::Success, Tree, Write, Repository;
     /// Ends a session; its locks are free.

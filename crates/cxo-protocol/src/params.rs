@@ -1,6 +1,7 @@
 //! What methods are given and what they answer.
 
 pub mod agents;
+pub mod caller;
 pub mod cases;
 pub mod graph;
 pub mod locks;

@@ -118,6 +118,8 @@ codes! {
     AgentMissing = "CX1202", Usage, Unprocessable;
     /// The agent is not signed in and no key for it is set.
     NotSignedIn = "CX1203", SignIn, Unauthenticated;
+    /// A command of an agent's own failed.
+    AgentFailed = "CX1204", Failures, Unprocessable;
     /// The plan has faults: unknown or repeated ids, tasks that wait for each other, paths outside of the repository, too many tasks.
     BadPlan = "CX1301", Usage, Unprocessable;
     /// The plan file cannot be read, or is not JSON.

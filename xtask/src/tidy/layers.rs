@@ -14,8 +14,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cxo-store", &["cxo-protocol"]),
     ("cxo-git", &["cxo-protocol"]),
     ("cxo-agent", &["cxo-protocol"]),
-    ("cxo-daemon", &["cxo-agent", "cxo-core", "cxo-git", "cxo-protocol", "cxo-store"]),
-    ("cxo-cli", &["cxo-daemon", "cxo-protocol"]),
+    ("cxo-mcp", &["cxo-protocol"]),
+    ("cxo-daemon", &["cxo-agent", "cxo-core", "cxo-git", "cxo-mcp", "cxo-protocol", "cxo-store"]),
+    ("cxo-cli", &["cxo-daemon", "cxo-mcp", "cxo-protocol"]),
     ("cxo-testkit", &["cxo-protocol"]),
     // Never shipped: it measures the parts beside their floors.
     ("cxo-bench", &["cxo-git", "cxo-protocol", "cxo-store"]),

@@ -37,6 +37,8 @@ export const ERRORS = {
   agent_missing: { code: 422, row: "CX1202" },
   /** The agent is not signed in and no key for it is set. */
   not_signed_in: { code: 401, row: "CX1203" },
+  /** A command of an agent's own failed. */
+  agent_failed: { code: 422, row: "CX1204" },
   /**
    * The plan has faults: unknown or repeated ids, tasks that wait for each other, paths outside of
    * the repository, too many tasks.

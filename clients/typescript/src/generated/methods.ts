@@ -5,6 +5,10 @@ import type * as t from "./types.js";
 export interface Methods {
   /** How the server is. */
   "status.get": { params: t.Nothing; result: t.ServerStatus };
+  /** Who calls, with which role, and which methods that admits to. */
+  "caller.get": { params: t.Nothing; result: t.CallerView };
+  /** Where the repository and the database with its state are. */
+  "workspace.init": { params: t.Nothing; result: t.WorkspaceView };
   /** Starts a session on a work tree of this repository, or takes up one of the caller's again. */
   "session.start": { params: t.SessionStart; result: t.Success };
   /** Ends a session; its locks are free. */
@@ -144,6 +148,8 @@ export type Method = keyof Methods;
 /** Whether a method writes. One that reads can be asked again without harm. */
 export const METHOD_KINDS: { readonly [M in Method]: "read" | "write" } = {
   "status.get": "read",
+  "caller.get": "read",
+  "workspace.init": "read",
   "session.start": "write",
   "session.end": "write",
   "lock.status": "read",

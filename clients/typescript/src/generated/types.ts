@@ -157,6 +157,16 @@ export interface Brought {
   lines: string[];
 }
 
+/** Who calls. */
+export interface CallerView {
+  /** The methods that this caller may call, by their names. */
+  methods: string[];
+  /** `user`, `gui`, `agent:NAME` or `attempt:ID`. */
+  principal: string;
+  /** The role that counts: the one of an agent's token, and root for the user. */
+  role: Role;
+}
+
 /** See `case.begin`. */
 export interface CaseBegin {
   /** The case. */
@@ -2141,3 +2151,11 @@ export type Wait = {
   | {
       edge_type: "blocks";
     });
+
+/** Where the repository and its state are. */
+export interface WorkspaceView {
+  /** The database with the state. */
+  db_path: string;
+  /** The top of the repository's main work tree, or its git directory where there is none. */
+  repo_path: string;
+}

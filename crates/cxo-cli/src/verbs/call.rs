@@ -3,12 +3,14 @@
 use std::io::Read as _;
 
 use clap::builder::PossibleValuesParser;
+use cxo_protocol::client::Asked;
 use cxo_protocol::methods::METHODS;
 use cxo_protocol::{Code, Exit, Problem};
 use serde_json::Value;
 
 use crate::cli::Format;
 use crate::context::Context;
+use crate::proxy::Proxy;
 use crate::text::harmless_json;
 
 /// The longest parameters that are read from stdin: more than any request may have.
@@ -18,6 +20,7 @@ const MAX_INPUT_BYTES: u64 = 2 << 20;
 ///
 /// Every method by its name on the wire; `docs/methods.md` has an example of each. A session that
 /// is started so stays: later calls name it by `session_id`. For events there is `cxo events`.
+/// It is called as the agent whose token stands in `CXO_TOKEN`, else as the user.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Call {
     /// The method, for instance `status.get`
@@ -39,8 +42,10 @@ impl Call {
             Some("-") => parsed(&input(context)?)?,
             Some(text) => parsed(text)?,
         };
-        let (mut client, _) = context.connect()?;
-        let result = client.call_by_name(&self.method, &params, self.idem_key.as_deref())?;
+        let proxy = Proxy::for_answers(context)?;
+        let asked =
+            Asked { method: &self.method, params: &params, idem_key: self.idem_key.as_deref() };
+        let result = proxy.ask(&asked)?;
         match context.format {
             Format::Text => {
                 let text = serde_json::to_string_pretty(&result).unwrap_or_default();

@@ -88,6 +88,8 @@ fn steady(value: &mut Value) {
                     "version" | "mirror_version" => *value = json!("5d".repeat(8)),
                     "uptime_seconds" => *value = json!(12),
                     "seq" => *value = json!(42),
+                    // Every one of them has a section of its own.
+                    "methods" => *value = json!(["status.get", "caller.get"]),
                     "token" => *value = json!("5d".repeat(32)),
                     "url" => {
                         *value = json!(format!("http://127.0.0.1:8137/#code={}", "5d".repeat(32)));
@@ -120,6 +122,8 @@ fn begin() -> Story {
 fn tell(story: &mut Story) {
     let repo = story.world.repo();
     story.call("status.get", json!({}));
+    story.call("caller.get", json!({}));
+    story.call("workspace.init", json!({}));
     story.call("session.start", json!({"session_id": "me", "cwd": repo}));
     let file = json!({"path": "src/limit.rs", "session_id": "me"});
     story.call("lock.acquire", file.clone());

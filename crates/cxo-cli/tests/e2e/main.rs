@@ -7,6 +7,7 @@
 
 mod bulk;
 mod callers;
+mod codex_mcp;
 mod conflicts;
 mod examples;
 mod faults;
@@ -24,6 +25,7 @@ mod recovery;
 mod refusals;
 mod replay;
 mod screen;
+mod serving;
 mod storm;
 mod tokens;
 mod world;

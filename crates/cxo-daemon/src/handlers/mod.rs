@@ -2,6 +2,7 @@
 //! the run loop and are answered after their commit.
 
 mod agents;
+mod callers;
 mod files;
 mod graph;
 mod locks;
@@ -134,6 +135,8 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         match request {
             Request::StatusGet(_) => json(&self.server_status()),
+            Request::CallerGet(_) => json(&self.who_calls(call)),
+            Request::WorkspaceInit(_) => json(&self.workspace()),
             Request::SessionStart(params) => self.start_session(params, call).await,
             Request::SessionEnd(params) => self.end_session(params, call).await,
             Request::LockStatus(params) => json(&self.lock_status(&params).await?),

@@ -39,6 +39,7 @@ impl EncodeLabelValue for Named {
         let name = match self.0 {
             None => "none",
             Some(Route::Rpc) => "rpc",
+            Some(Route::Mcp) => "mcp",
             Some(Route::Events) => "events",
             Some(Route::WebSocket) => "ws",
             Some(Route::Health) => "healthz",

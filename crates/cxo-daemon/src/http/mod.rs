@@ -10,6 +10,7 @@ mod bearer;
 mod body;
 mod events;
 mod intake;
+mod mcp;
 mod metrics;
 mod rpc;
 mod rules;
@@ -291,6 +292,7 @@ async fn answer_route(
 ) -> Result<Response, Refusal> {
     match route {
         Route::Rpc => rpc::answer(&parts, body, http, standing).await,
+        Route::Mcp => mcp::answer(parts, body, http, standing).await,
         Route::Events => events::answer(&parts, http, standing),
         Route::WebSocket => web_socket::answer(&mut parts, http, standing).await,
         Route::Health => Ok(answer::json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),

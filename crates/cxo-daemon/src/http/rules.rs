@@ -18,6 +18,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) enum Route {
     /// A request and its answer.
     Rpc,
+    /// The Model Context Protocol.
+    Mcp,
     /// Events of topics as they come.
     Events,
     /// The protocol in WebSocket messages.
@@ -61,8 +63,9 @@ const fn row(path: &'static str, route: Route, method: Method, pages: Pages, que
 }
 
 /// Every path.
-static ROWS: [Row; 6] = [
+static ROWS: [Row; 7] = [
     row("/rpc", Route::Rpc, Method::POST, Pages::None, Query::None),
+    row("/mcp", Route::Mcp, Method::POST, Pages::None, Query::None),
     row("/events", Route::Events, Method::GET, Pages::None, Query::Read),
     row("/ws", Route::WebSocket, Method::GET, Pages::Own, Query::None),
     row("/healthz", Route::Health, Method::GET, Pages::None, Query::None),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cxo_protocol::problem::WireError;
-use cxo_protocol::wire::handshake::{Challenged, Daemon, Hello, Known, Opened, Shake, token_id};
+use cxo_protocol::wire::handshake::{
+    ANY_AGENT, Challenged, Daemon, Hello, Known, Opened, Shake, token_id,
+};
 use cxo_protocol::wire::sign_in::{SignIn, SignedIn};
 use cxo_protocol::wire::{AuthError, Call, Envelope, strict_json};
 use cxo_protocol::{Code, Principal, Problem};
@@ -124,7 +126,7 @@ where
             .keeping("nothing was changed; the connection is closed");
         return Err(problem.into());
     }
-    let principal: Principal = hello.principal.parse().map_err(|_| AuthError::Malformed)?;
+    let principal = principal_of(&hello, gate)?;
     let (known, right) = known(&hello, &principal, gate)?;
     let daemon = Daemon {
         version: crate::VERSION,
@@ -189,6 +191,17 @@ fn hello_of(frame: &[u8]) -> Result<Option<Hello>, AuthError> {
         Ok(Shake::Challenge(_) | Shake::Proof(_) | Shake::Welcome | Shake::Refused { .. })
         | Err(_) => Err(AuthError::Malformed),
     }
+}
+
+/// Who says hello. Who shows a token and no name is the agent whose token it is.
+fn principal_of(hello: &Hello, gate: &Gate) -> Result<Principal, Refusal> {
+    if hello.principal != ANY_AGENT {
+        return Ok(hello.principal.parse().map_err(|_| AuthError::Malformed)?);
+    }
+    let agent = hello.token.as_deref().and_then(|token| gate.agent_by_token_id(token));
+    agent
+        .map(Principal::Agent)
+        .ok_or_else(|| unauthenticated("the token is not worth anything").into())
 }
 
 /// What is known of who says hello.

@@ -63,8 +63,8 @@ fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
     };
     let of_task = json!({"run": run, "task": "a"});
     match name {
-        "status.get" | "lock.status" | "agent.list" | "tokens.getBudget" | "pubsub.subscribe"
-        | "pubsub.unsubscribe" => Vec::new(),
+        "status.get" | "caller.get" | "workspace.init" | "lock.status" | "agent.list"
+        | "tokens.getBudget" | "pubsub.subscribe" | "pubsub.unsubscribe" => Vec::new(),
         "session.start" => {
             let elsewhere = json!({"session_id": "mine", "cwd": of.elsewhere});
             on_sessions(json!({"cwd": repo})).into_iter().chain([elsewhere]).collect()

@@ -58,6 +58,9 @@ pub struct Hello {
     pub token: Option<String>,
 }
 
+/// The principal of a hello by a token alone: the registered agent whose token it is.
+pub const ANY_AGENT: &str = "agent";
+
 /// What the daemon answers to a hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -150,9 +150,11 @@ fn reply_from<'a>(steps: &[&'a Step], done: usize) -> Reply<'a> {
         reply.push(*step);
         match step.action {
             Action::Say(_) | Action::Json(_) => {}
-            Action::Run(_) | Action::Patch(_) | Action::Write { .. } | Action::Append { .. } => {
-                break;
-            }
+            Action::Run(_)
+            | Action::Patch(_)
+            | Action::Write { .. }
+            | Action::Append { .. }
+            | Action::Mcp(_) => break,
         }
     }
     if reply.is_empty() { Reply::NothingLeft } else { Reply::Steps(reply) }

@@ -130,7 +130,8 @@ impl Draft {
                 Action::Run(_)
                 | Action::Patch(_)
                 | Action::Write { .. }
-                | Action::Append { .. } => tools::call(&step.action, conversation, &id)?,
+                | Action::Append { .. }
+                | Action::Mcp(_) => tools::call(&step.action, conversation, &id)?,
             });
         }
         let usage = steps.iter().rev().find_map(|step| step.usage).unwrap_or_default();

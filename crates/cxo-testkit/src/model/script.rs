@@ -80,6 +80,8 @@ pub enum Action {
         /// All of it.
         content: String,
     },
+    /// Calls a tool of an MCP server that the agent knows.
+    Mcp(McpCall),
     /// Appends to a file.
     Append {
         /// Relative to the workspace.
@@ -87,6 +89,19 @@ pub enum Action {
         /// What is added at the end.
         content: String,
     },
+}
+
+/// A call of a tool of an MCP server.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpCall {
+    /// The server, by the name under which the agent knows it.
+    pub server: String,
+    /// The tool.
+    pub tool: String,
+    /// What it is given.
+    #[serde(default)]
+    pub arguments: serde_json::Map<String, Value>,
 }
 
 /// Tokens that a reply says it took.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::BadRequest;
 use crate::model::conversation::Conversation;
-use crate::model::script::Action;
+use crate::model::script::{Action, McpCall};
 
 const RUN: &str = "exec_command";
 const PATCH: &str = "apply_patch";
@@ -81,6 +81,7 @@ pub(super) fn call(
             run(&write_command(">>", path, content), conversation, id)
         }
         Action::Run(command) => run(command, conversation, id),
+        Action::Mcp(call) => Ok(mcp_call(call, id)),
         Action::Say(text) => run(&here_document("cat", text), conversation, id),
         Action::Json(value) => run(&here_document("cat", &value.to_string()), conversation, id),
     }
@@ -103,6 +104,15 @@ pub(super) fn wait_call(session: u64, id: &str) -> Value {
 fn function_call(name: &str, arguments: &Value, id: &str) -> Value {
     json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": format!("call_{id}"),
         "name": name, "arguments": arguments.to_string(), "status": "completed"})
+}
+
+/// Codex has the tools of a server in a namespace. They are found by searching, and taken without.
+fn mcp_call(call: &McpCall, id: &str) -> Value {
+    let server: String =
+        call.server.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let mut item = function_call(&call.tool, &Value::Object(call.arguments.clone()), id);
+    item["namespace"] = format!("mcp__{server}").into();
+    item
 }
 
 fn patch_call(patch: &str, id: &str) -> Value {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{FaultScope, UsageFigures};
+use super::{FaultScope, McpCall, UsageFigures};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,11 +46,12 @@ pub(super) struct StepEntry {
     pub(super) patch: Option<String>,
     pub(super) write: Option<String>,
     pub(super) append: Option<String>,
+    pub(super) mcp: Option<McpCall>,
     pub(super) reason: Option<String>,
     pub(super) fault: Option<FaultKind>,
     // with write and append
     pub(super) content: Option<String>,
-    // with any of the first six
+    // with any of the first seven
     pub(super) when_prompt_contains: Option<String>,
     pub(super) delay_ms: Option<u64>,
     pub(super) gate: Option<String>,

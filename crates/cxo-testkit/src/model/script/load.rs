@@ -150,6 +150,7 @@ impl StepEntry {
             ("patch", self.patch.is_some()),
             ("write", self.write.is_some()),
             ("append", self.append.is_some()),
+            ("mcp", self.mcp.is_some()),
             ("reason", self.reason.is_some()),
             ("fault", self.fault.is_some()),
         ];
@@ -180,6 +181,7 @@ fn action(entry: StepEntry) -> Result<Action, &'static str> {
         .or(entry.json.map(Action::Json))
         .or(entry.run.map(Action::Run))
         .or(entry.patch.map(Action::Patch))
+        .or(entry.mcp.map(Action::Mcp))
         .or_else(|| {
             let path = entry.write?;
             Some(Action::Write { path, content: content.clone()? })

@@ -223,6 +223,7 @@ fn action_name(action: &Action) -> &'static str {
         Action::Patch(_) => "patch",
         Action::Write { .. } => "write",
         Action::Append { .. } => "append",
+        Action::Mcp(_) => "mcp",
     }
 }
 
