@@ -1,6 +1,7 @@
 //! A repository with all that is around it: its user's home, the model that its agents ask, and
 //! the command under test. Everything lies below one directory and ends with it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -218,6 +219,11 @@ impl World {
         let path = self.root.path().join(format!("plan-{number}.json"));
         fs::write(&path, serde_json::to_string_pretty(plan).unwrap()).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// The environment of its user.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        self.home.environment()
     }
 
     /// The command with a user's environment and no terminal.
