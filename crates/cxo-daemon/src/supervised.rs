@@ -4,6 +4,9 @@
 //! this daemon or by one before it, hears of that one. When the supervisor itself dies, what it
 //! left is ended by its successor, and whoever waits hears that the process is lost.
 
+mod older;
+mod whose;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::mpsc::Sender;
@@ -12,7 +15,7 @@ use std::time::Duration;
 
 use cxo_agent::supervisor::{
     Cause, Exit, Live, Message, ProcessSpec, Refusal, Report, Request, Shutdown, SupervisorClient,
-    SupervisorError, SupervisorPaths, descends, may_be_supervised,
+    SupervisorError, SupervisorPaths,
 };
 use cxo_protocol::{EffectId, Timestamp};
 
@@ -71,6 +74,8 @@ pub(crate) struct Supervised {
 struct State {
     client: Option<SupervisorClient>,
     pid: Option<u32>,
+    /// Its version, if it does not know all that is asked of it.
+    older: Option<String>,
     /// Counts connections: what an old connection says late is not listened to.
     generation: u64,
     is_listed: bool,
@@ -125,8 +130,8 @@ impl Supervised {
                 let source = std::io::ErrorKind::NotConnected.into();
                 return Err(SupervisorError::Gone { source });
             }
-            if let Some(client) = &state.client {
-                return Ok(Connected { client: client.clone(), generation: state.generation });
+            if let Some(connected) = state.connection() {
+                return Ok(connected);
             }
         }
         self.connect_anew()
@@ -166,6 +171,7 @@ impl Supervised {
         }
         state.client = Some(client.clone());
         state.pid = Some(hello.pid);
+        state.older = older::version_of(&hello);
         Ok(Connected { client, generation })
     }
 
@@ -288,7 +294,7 @@ impl Supervised {
         let effect = &spec.effect;
         let mut failed = SupervisorError::Gone { source: std::io::ErrorKind::NotConnected.into() };
         for _ in 0..START_TRIES {
-            let Connected { client, generation } = self.connected()?;
+            let Connected { client, generation } = self.able()?;
             let forgotten = {
                 let mut state = self.lock();
                 if state.generation != generation || state.is_gone {
@@ -381,31 +387,6 @@ impl Supervised {
         }
     }
 
-    /// Whether a process is that of an effect, or was started by it. Asked by one that was just
-    /// started, it waits until the supervisor has told the process.
-    ///
-    /// An orphan cannot be told from those of other effects for certain, and is of none.
-    pub(crate) fn is_of(&self, pid: i32, effect: &EffectId) -> bool {
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), LISTING_WITHIN, |state| {
-                state.live.get(effect).is_some_and(Option::is_none)
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        let top = state.live.get(effect).copied().flatten();
-        drop(state);
-        top.and_then(|top| descends(pid, i32::try_from(top).ok()?)) == Some(true)
-    }
-
-    /// Whether a process is supervised, or may be, whatever it is for. Its marks tell also of one
-    /// whose supervisor is not connected, or gone.
-    pub(crate) fn is_supervised(&self, pid: i32) -> bool {
-        let supervisor = self.pid().and_then(|pid| i32::try_from(pid).ok());
-        let descends =
-            supervisor.is_some_and(|supervisor| descends(pid, supervisor) != Some(false));
-        descends || may_be_supervised(pid)
-    }
-
     /// The supervisor's process.
     pub(crate) fn pid(&self) -> Option<u32> {
         let state = self.lock();
@@ -426,6 +407,11 @@ impl Supervised {
 }
 
 impl State {
+    fn connection(&self) -> Option<Connected> {
+        let client = self.client.clone()?;
+        Some(Connected { client, generation: self.generation })
+    }
+
     fn ends(&mut self, exit: Exit) {
         self.live.remove(&exit.effect);
         if let Some(waiting) = self.waiting.remove(&exit.effect) {

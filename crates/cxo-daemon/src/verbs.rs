@@ -21,7 +21,7 @@ pub fn supervise(args: &[OsString]) -> ExitCode {
     };
     let options = ServeOptions {
         paths: SupervisorPaths { dir: PathBuf::from(dir), socket: PathBuf::from(socket) },
-        version: crate::VERSION.to_owned(),
+        version: crate::version(),
         idle_exit: Some(Duration::from_millis(millis)),
         confine: vec![program.into_os_string(), "confine".into()],
     };

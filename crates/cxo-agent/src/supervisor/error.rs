@@ -56,6 +56,18 @@ pub enum SupervisorError {
         /// What was seen, escaped.
         detail: String,
     },
+    /// The supervisor is of a version that does not know all that it would be asked. Nothing was sent.
+    #[error(
+        "the supervisor is of version {version}, which does not know all that this version asks of it; \
+         its {live} processes go on, and it makes way when they have ended. To end them now: \
+         `cxo daemon stop --end-agents`"
+    )]
+    Older {
+        /// Its version.
+        version: String,
+        /// How many processes it attends to.
+        live: usize,
+    },
     /// A request is larger than the supervisor reads. Nothing was sent.
     #[error("a request of {bytes} bytes is over the limit of {limit}")]
     TooLarge {

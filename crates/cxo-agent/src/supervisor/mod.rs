@@ -55,7 +55,7 @@ pub use marker::may_be_supervised;
 pub use procfs::descends;
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
-    Stdio,
+    Stdio, VOCABULARY,
 };
 
 /// What a supervisor prints on stdout, as one line, when it can be reached.

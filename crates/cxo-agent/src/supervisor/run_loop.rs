@@ -22,7 +22,7 @@ use super::tree::{Kin, Orphans};
 use super::watch::Watch;
 use super::wire::{
     Cause, Hello, Live, MAX_LISTED_AT_ONCE, MAX_LIVE, MAX_REMEMBERED, Message, ProcessSpec,
-    Refusal, Request, Shutdown,
+    Refusal, Request, Shutdown, VOCABULARY,
 };
 use crate::sandbox::{self, Network, Sandbox, SandboxSupport, Without};
 
@@ -210,6 +210,7 @@ impl Supervisor {
                 pid: std::process::id(),
                 supervisor: self.parts.cradle.supervisor.clone(),
                 version: self.parts.version.clone(),
+                vocabulary: VOCABULARY,
                 live: self.processes.len(),
                 ended: self.parts.journal.memory().ended.len(),
             };

@@ -36,6 +36,10 @@ pub const MAX_STDIN_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 /// keeps a cell for each.
 pub const MAX_TERMINAL_SIDE: u16 = 1000;
 
+/// Which vocabulary this program speaks: one more with each change of what a daemon asks. A
+/// supervisor outlives daemons, and the next one may ask for more than it knows.
+pub const VOCABULARY: u32 = 1;
+
 /// A process to be started and supervised for one effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,6 +226,9 @@ pub struct Hello {
     pub supervisor: String,
     /// The program's version.
     pub version: String,
+    /// Its [`VOCABULARY`]; 0 of those that did not say.
+    #[serde(default)]
+    pub vocabulary: u32,
     /// How many processes live.
     pub live: usize,
     /// How many ends are remembered.

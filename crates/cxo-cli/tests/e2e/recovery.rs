@@ -1,14 +1,19 @@
 //! kill -9 of one thing in the middle: the next command goes on, and nothing is done twice.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use cxo_protocol::methods::method;
 use cxo_testkit::agent::{AgentWitness, Moment};
 use cxo_testkit::model::WitnessEntry;
+use serde_json::{Value, json};
 
 use crate::plans::{acts, plan, script, task, write, writes};
 use crate::processes::{Victim, kill};
 use crate::world::{SAFETY_NET, Setting, World};
 
-/// A first task that has landed, a second whose agent waits for a gate in its second step.
-fn held_world() -> World {
+/// A first task that lands, a second whose agent waits for a gate in its second step; not started.
+fn held() -> (World, Value) {
     let scripts = [
         writes("first", "first.txt", "x\n"),
         script(
@@ -26,11 +31,21 @@ fn held_world() -> World {
         task("held", &["held.txt"], &["first"]),
         task("last", &["last.txt"], &["held"]),
     ];
-    let file = world.plan(&plan(&tasks));
+    (world, plan(&tasks))
+}
+
+/// The same, when the first has landed and the second is at its gate.
+fn held_world() -> World {
+    let (world, plan) = held();
+    let file = world.plan(&plan);
     assert_eq!(world.cxo(&["run", "--plan", &file, "--yes", "--detach"]).code, 0);
+    until_held(&world);
+    world
+}
+
+fn until_held(world: &World) {
     let at_gate = |it: &WitnessEntry| it.script.as_deref() == Some("held") && it.step == 3;
     world.model().wait_for(SAFETY_NET, at_gate).unwrap();
-    world
 }
 
 /// Waits until the agent is back at the gate on the same thread. Before that the old one may still
@@ -60,6 +75,45 @@ fn a_killed_daemon_is_followed_by_one_that_goes_on() {
     let threads: Vec<_> = world.model().witness().into_iter().map(|it| it.thread).collect();
     let distinct: std::collections::BTreeSet<_> = threads.iter().collect();
     assert_eq!(distinct.len(), 3);
+}
+
+/// [N2] [G2] [G27] A newer command has an older daemon make way for one of its own version. The agent
+/// that lives is the same process under the same supervisor, and its work lands.
+#[test]
+fn a_newer_command_hands_living_agents_over_to_a_newer_daemon() {
+    const OLDER: &str = "0.0.1";
+    let (world, plan) = held();
+    let repo = world.repo().to_str().unwrap().to_owned();
+    let mut older = world
+        .command(&["daemon", "run", "--repo", &repo])
+        .env("CXO_AS_VERSION", OLDER)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(older.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    let start = json!({
+        "goal": "Go on", "plan": plan, "approve": "given", "trust": "any", "cwd": repo,
+        "env": world.environment(),
+    });
+    let mut client = world.client();
+    assert_eq!(client.daemon().version, OLDER);
+    client.call::<method::RunStart>(&serde_json::from_value(start).unwrap()).unwrap();
+    until_held(&world);
+    let lives = || (world.victims(Victim::Agent), world.victims(Victim::Supervisor));
+    let before = lives();
+    assert!(!before.0.is_empty() && before.1.len() == 1, "{before:?}");
+
+    let said = world.cxo(&["lock", "status"]);
+    assert!(said.stderr.contains("version 0.0.1 made way; agents went on"), "{}", said.stderr);
+    assert!(older.wait().unwrap().success());
+    assert_eq!(world.client().daemon().version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(lives(), before, "nothing was started anew, and nothing ended");
+    ends_well(&world);
+    let threads = world.model().witness().into_iter().map(|it| it.thread);
+    assert_eq!(threads.collect::<std::collections::BTreeSet<_>>().len(), 3, "one for each task");
 }
 
 /// [N2] With the supervisor its agents end, and are resumed on their threads.

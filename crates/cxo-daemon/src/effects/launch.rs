@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cxo_agent::sandbox::{Hidden, Network, Sandbox, Without};
-use cxo_agent::supervisor::{Cause, Exit, ProcessSpec, Refusal};
+use cxo_agent::supervisor::{Cause, Exit, ProcessSpec, Refusal, SupervisorError};
 use cxo_protocol::EffectId;
 
 use super::{Execution, Halt};
@@ -54,7 +54,7 @@ impl Execution<'_> {
         } else {
             let spec = spec()?;
             fail_point::reached("start.before");
-            supervised.start(&spec, self.mouth)?;
+            self.start(&spec)?;
             fail_point::reached("start.after");
             Some(spec)
         };
@@ -71,7 +71,7 @@ impl Execution<'_> {
                         tracing::warn!(%name, %why, "will be started in a moment");
                         self.wait_wanted(START_AGAIN_AFTER)?;
                         tries += 1;
-                        supervised.start(spec, self.mouth)?;
+                        self.start(spec)?;
                     }
                     Some(_) | None => break Ended::NotStarted(why),
                 },
@@ -92,6 +92,23 @@ impl Execution<'_> {
                 Ok(Ended::Exited(Exit { cause: Cause::Lost, ..exit.clone() }))
             }
             Ended::Exited(_) | Ended::NotStarted(_) => Ok(ended),
+        }
+    }
+
+    /// Asks for a process. An older supervisor that still attends to others is waited for.
+    fn start(&self, spec: &ProcessSpec) -> Result<(), Halt> {
+        let mut tries = 1;
+        loop {
+            match self.context.supervised.start(spec, self.mouth) {
+                Err(error @ SupervisorError::Older { .. }) if tries < START_TRIES => {
+                    if tries == 1 {
+                        tracing::warn!(effect = %spec.effect, %error, "waits to be started");
+                    }
+                    self.wait_wanted(START_AGAIN_AFTER)?;
+                    tries += 1;
+                }
+                started => return Ok(started?),
+            }
         }
     }
 

@@ -369,7 +369,7 @@ impl Handlers {
             (active, shared.tokens.all.used, shared.tokens.limits.total)
         });
         ServerStatus {
-            server_version: crate::VERSION.to_owned(),
+            server_version: crate::version(),
             uptime_seconds: fresh::now().millis_since(self.started_at) / 1000,
             queue_size: wide(self.inbox.waiting()),
             queue_capacity: wide(self.inbox.capacity()),
@@ -385,7 +385,7 @@ impl Handlers {
         DaemonStatus {
             pid: std::process::id(),
             supervisor_pid: self.executors.context().supervised.pid(),
-            version: crate::VERSION.to_owned(),
+            version: crate::version(),
             started_at: self.started_at,
             state_dir: self.paths.state.display().to_string(),
             socket: self.paths.socket().display().to_string(),

@@ -129,7 +129,7 @@ where
     let principal = principal_of(&hello, gate)?;
     let (known, right) = known(&hello, &principal, gate)?;
     let daemon = Daemon {
-        version: crate::VERSION,
+        version: &crate::version(),
         pid: std::process::id(),
         transport: arrival.transport.to_string(),
         nonce: fresh::nonce()?,
