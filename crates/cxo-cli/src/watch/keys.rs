@@ -94,13 +94,7 @@ impl Watch<'_, '_> {
                 let tasks = status::tasks(&self.view, &self.context.story_look, now());
                 self.say(tasks.trim_end());
             }
-            't' => {
-                let run = self.view.id.clone();
-                let task = self.view.tasks.iter().find(|task| task.state == TaskWord::Working);
-                let name =
-                    task.map_or_else(|| run.to_string(), |task| format!("{run}/{}", task.id));
-                self.say(&format!("in another terminal: cxo logs {name} --follow"));
-            }
+            't' => self.show_elsewhere(),
             _ => {}
         }
         None
@@ -115,6 +109,24 @@ impl Watch<'_, '_> {
             }
             Some((_, None)) | None => self.say("no task asks anything"),
         }
+    }
+
+    /// Says where what an agent prints can be seen: the screen of one that works on a terminal.
+    fn show_elsewhere(&mut self) {
+        let run = self.view.id.to_string();
+        let task = self.view.tasks.iter().find(|task| task.state == TaskWord::Working);
+        let task = task.map(|task| task.id.to_string());
+        let name = task.as_ref().map_or_else(|| run.clone(), |task| format!("{run}/{task}"));
+        let files = self.calls.call::<method::RunLogs>(&FilesOf { run, task: task.clone() });
+        // Where that cannot be known, there are the logs.
+        let has_screen =
+            files.is_ok_and(|found| found.files.iter().any(|file| file.terminal.is_some()));
+        let there = if has_screen && task.is_some() {
+            format!("cxo attach {name}")
+        } else {
+            format!("cxo logs {name} --follow")
+        };
+        self.say(&format!("in another terminal: {there}"));
     }
 
     fn show_change(&mut self) {

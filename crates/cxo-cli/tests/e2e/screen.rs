@@ -169,10 +169,19 @@ fn a_person_looks_at_an_agents_screen_and_the_agent_goes_on() {
         (format!("append {} x", painted.display()), format!("wait-for {}", go.display()));
     let does = format!("{PAINTS}\n{tells}\n{waits}\nwrite a.txt one");
     let file = world.plan(&plan(&[acts("paints", &does, &[])]));
-    assert_eq!(world.cxo(&["run", "--plan", &file, "--yes", "--detach"]).code, 0);
-    assert_eq!(fs::read_to_string(&painted).unwrap(), "x\n");
     let mut terminal = Terminal::open(&world);
-    let attach = format!("{} attach paints; echo left=$?", env!("CARGO_BIN_EXE_cxo"));
+    let cxo = env!("CARGO_BIN_EXE_cxo");
+    terminal.type_keys(&[&format!("{cxo} run --plan {file} --yes; echo left=$?"), "Enter"]);
+    assert_eq!(fs::read_to_string(&painted).unwrap(), "x\n");
+    terminal.until("q leave");
+    terminal.type_keys(&["t"]);
+    terminal.until("in another terminal: cxo attach ");
+    terminal.type_keys(&["q"]);
+    terminal.until("left=0");
+    // The live view tells what the agent prints, in words.
+    let seen = String::from_utf8_lossy(&std::mem::take(&mut terminal.seen)).into_owned();
+    assert!(!seen.contains("\u{1b}]"), "{seen:?}");
+    let attach = format!("{cxo} attach paints; echo left=$?");
     for (leave, left) in [("q", "left=0"), ("C-c", "left=130")] {
         terminal.type_keys(&[&attach, "Enter"]);
         terminal.until("bottom");

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use cxo_protocol::wire::{Decoder, Framing, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
 use cxo_protocol::{Code, Problem};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use tokio::io::{
     AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split,
 };
@@ -143,9 +143,13 @@ async fn carry(text: &str, writing: &mut WriteHalf<DuplexStream>) -> bool {
     framed.is_ok() && writing.write_all(&frame).await.is_ok()
 }
 
+/// What comes from a client.
+trait Messages: Stream<Item = Result<Message, axum::Error>> {}
+impl<S: Stream<Item = Result<Message, axum::Error>>> Messages for S {}
+
 /// The next message, in the time of a message; a long one when there is room for it.
 async fn next_in_room(
-    stream: &mut SplitStream<WebSocket>,
+    stream: &mut (impl Messages + Unpin),
     (intake, room): (&Intake, &Arc<Semaphore>),
 ) -> Option<Utf8Bytes> {
     let mut next = pin!(next_text(stream, intake));
@@ -175,7 +179,7 @@ async fn next_in_room(
 }
 
 /// The next message as far as the intake allows; nothing after what is none, or too much.
-async fn next_text(stream: &mut SplitStream<WebSocket>, intake: &Intake) -> Option<Utf8Bytes> {
+async fn next_text(stream: &mut (impl Messages + Unpin), intake: &Intake) -> Option<Utf8Bytes> {
     loop {
         match stream.next().await?.ok()? {
             Message::Text(text) => return Some(text),
@@ -207,3 +211,6 @@ async fn carry_out(mut reading: ReadHalf<DuplexStream>, sink: &mut SplitSink<Web
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
