@@ -54,6 +54,14 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The checks of a merge.
+    pub(crate) fn verifying(commit: &CommitId, tree: &TreeId, runs_later: &RunsLater) -> Self {
+        let (commit, tree) = (commit.clone(), tree.clone());
+        Self::Verifying { commit, tree, runs_later: runs_later.clone() }
+    }
+}
+
 impl Landing {
     /// The effect that this step wants.
     pub fn effect(&self) -> Option<EffectId> {

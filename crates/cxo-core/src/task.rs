@@ -300,9 +300,7 @@ impl Task {
                 })))
             }
             Event::LandingMerged { commit, tree, runs_later, .. } => {
-                let (commit, tree) = (commit.clone(), tree.clone());
-                let step = Step::Verifying { commit, tree, runs_later: runs_later.clone() };
-                self.landing_at(step)
+                self.landing_at(Step::verifying(commit, tree, runs_later))
             }
             Event::LandingConflicted { commit, files, .. } => self.landing_at(Step::Resolving {
                 files: files.clone(),
