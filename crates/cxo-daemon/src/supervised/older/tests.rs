@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::super::{Heard, Supervised};
 
 /// A safety net: nothing here takes nearly as long.
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 
 const VERSION: &str = "0.0.1";
 
