@@ -108,25 +108,19 @@ impl Paths {
         }
     }
 
-    /// An attempt's own socket, in a directory of its own. Its path may not be long, so that the
-    /// attempt is named by a digest.
+    /// An attempt's own socket. Its path may not be long, so that the attempt is named by a digest.
     pub(crate) fn attempt_socket(&self, attempt: &AttemptId) -> PathBuf {
         let digest = Sha256::digest(attempt.as_str());
-        self.runtime.join("a").join(hex(&digest[..4])).join("s")
+        self.runtime.join("a").join(hex(&digest[..4]))
     }
 
     /// What no agent and no check may read: the keys and sockets of all repositories, the
     /// environments of runs, and everything in the state but for the hub, which their workspaces
     /// borrow objects from, and the files of runs.
     pub(crate) fn kept_from_agents(&self) -> Hidden {
-        let real = |paths: &[Option<&Path>]| {
-            let paths = paths.iter().flatten();
-            paths.filter_map(|path| fs::canonicalize(path).ok()).collect()
-        };
-        Hidden {
-            places: real(&[self.key_file.parent(), self.runtime.parent(), Some(&self.state)]),
-            except: real(&[Some(&self.hub()), Some(&self.jobs()), Some(&self.workspaces)]),
-        }
+        let of_user = [self.key_file.parent(), self.runtime.parent()];
+        let places: Vec<&Path> = of_user.into_iter().flatten().chain([&*self.state]).collect();
+        Hidden::new(&places, &[&self.hub(), &self.jobs(), &self.workspaces])
     }
 
     /// The supervisor's control socket.

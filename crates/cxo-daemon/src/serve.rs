@@ -152,6 +152,7 @@ fn context(hub: Hub, paths: &Paths, reports: ToInbox) -> Result<Context, Problem
         following: Following::start().map_err(|error| internal(&error))?,
         slots: Slots::default(),
         sockets: OnceLock::new(),
+        hidden: paths.kept_from_agents(),
         settings: Cached::default(),
         environments: Cached::default(),
         reports: Box::new(reports),

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::hidden::real;
+
 /// How many paths of one directory are allowed. Each costs some microseconds at a start and a little
 /// memory of the kernel while the process lives. In a directory with more entries, the rest cannot
 /// be read.
@@ -31,18 +33,6 @@ pub(super) fn beside(hidden: &[PathBuf]) -> Vec<PathBuf> {
             real.map(|entry| entry.path()).filter(|path| is_beside(path)).take(MAX_BESIDE)
         })
         .collect()
-}
-
-/// Where a path leads, by the part of it that exists.
-fn real(path: &Path) -> PathBuf {
-    let found = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
-    match found {
-        Some((above, real)) => match path.strip_prefix(above) {
-            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
-            Ok(_) | Err(_) => real,
-        },
-        None => path.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,17 @@ use serde::{Deserialize, Serialize};
 pub struct Hidden {
     /// Directories whose contents cannot be read, whatever comes into them.
     pub places: Vec<PathBuf>,
-    /// Directories that can be read all the same. Those below no place say nothing.
+    /// What can be read all the same. What is below no place says nothing.
     pub except: Vec<PathBuf>,
 }
 
 impl Hidden {
+    /// By any names of the places and exceptions, which need not exist yet.
+    pub fn new(places: &[&Path], except: &[&Path]) -> Self {
+        let real = |paths: &[&Path]| paths.iter().map(|path| real(path)).collect();
+        Self { places: real(places), except: real(except) }
+    }
+
     /// The same without exceptions, as things are now: a place with some is taken apart.
     pub fn taken_apart(&self) -> Vec<PathBuf> {
         self.places.iter().flat_map(|place| self.apart(place)).collect()
@@ -35,6 +41,18 @@ impl Hidden {
         }
         let entries = fs::read_dir(place).into_iter().flatten().flatten();
         entries.flat_map(|entry| self.apart(&entry.path())).collect()
+    }
+}
+
+/// Where a path leads, by the part of it that exists.
+pub(super) fn real(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    match found {
+        Some((above, real)) => match path.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            Ok(_) | Err(_) => real,
+        },
+        None => path.to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_remount};
 use rustix::process::{getegid, geteuid};
@@ -69,14 +69,24 @@ fn cover(place: &Path, hidden: &Hidden) -> io::Result<()> {
         mounted => mounted?,
     }
     for (path, handle) in shown {
-        fs::create_dir_all(path)?;
+        make_like(path, &handle)?;
         mount_bind_recursive(format!("/proc/self/fd/{}", handle.as_raw_fd()), path)?;
     }
     Ok(mount_remount(place, flags | MountFlags::RDONLY, EMPTY)?)
 }
 
-/// A directory, by whatever name it has later.
+/// A place to mount on: for a directory a directory, for anything else a file.
+fn make_like(path: &Path, handle: &OwnedFd) -> io::Result<()> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode);
+    if kind == FileType::Directory {
+        return fs::create_dir_all(path);
+    }
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::File::create(path).map(drop)
+}
+
+/// What is there, by whatever name it has later.
 fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
 }

@@ -176,8 +176,10 @@ fn all_but_given(world: &World) -> Hidden {
     fs::create_dir_all(world.path("kept/given/deep")).unwrap();
     fs::write(world.path("kept/key"), "key\n").unwrap();
     fs::write(world.path("kept/given/prompt"), "prompt\n").unwrap();
-    let places = ["kept", "nowhere"].map(|name| world.path(name)).to_vec();
-    Hidden { places, except: vec![world.path("kept/given"), world.path("kept/gone")] }
+    fs::write(world.path("kept/one"), "one\n").unwrap();
+    let [kept, nowhere] = ["kept", "nowhere"].map(|name| world.path(name));
+    let except = ["kept/given", "kept/one", "kept/gone"].map(|name| world.path(name));
+    Hidden::new(&[&kept, &nowhere], &except.each_ref().map(|path| &**path))
 }
 
 /// [G21] [A2.7] What is hidden by mounts is reached by no path and brought back by nobody, and what is
@@ -189,7 +191,7 @@ fn a_process_with_a_sandbox_of_its_own_sees_nothing_of_what_is_hidden() {
     }
     let world = World::new();
     let hidden = all_but_given(&world);
-    let script = "cat prompt && echo made > deep/made && cd deep || exit 1
+    let script = "cat prompt $KEPT/one && echo made > deep/made && cd deep || exit 1
          for try in 'cat ../../key' 'cat $KEPT/key' 'cat /proc/$OTHER/root$KEPT/key' 'echo x > $KEPT/x' \
              'umount -l $KEPT && cat $KEPT/key' \
              'unshare -Urm sh -c \"umount -l $KEPT; cat $KEPT/key\"'
@@ -206,10 +208,10 @@ fn a_process_with_a_sandbox_of_its_own_sees_nothing_of_what_is_hidden() {
         (world.exit(name).code, world.output(name))
     };
     let free = start("free", Sandbox::None);
-    assert_eq!(free, (Some(3), "prompt\nkey\ncat ../../key\n".to_owned()));
+    assert_eq!(free, (Some(3), "prompt\none\nkey\ncat ../../key\n".to_owned()));
     let pried = start("pry", Sandbox::Hiding { hidden, otherwise: vec!["wrong".into()] });
     let uid = rustix::process::getuid().as_raw();
-    assert_eq!(pried, (Some(0), format!("prompt\nmounted\n{uid}\n")));
+    assert_eq!(pried, (Some(0), format!("prompt\none\nmounted\n{uid}\n")));
     assert_eq!(fs::read_to_string(world.path("kept/given/deep/made")).unwrap(), "made\n");
     assert_eq!(fs::read_to_string(world.path("kept/key")).unwrap(), "key\n");
 }

@@ -100,7 +100,6 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
     let teller = Teller::new(execution, job);
     let (stdout, stderr) = (files.join("stdout.log"), files.join("stderr.log"));
     let socket = context.socket(job.attempt, &execution.effect.id);
-    let hidden = context.paths.kept_from_agents();
     let mut refused = None;
     let spec = || {
         let request = AgentRequest {
@@ -118,7 +117,7 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
             output_schema: job.schema,
             user_env: &user_env,
             access: access_of(job.role),
-            hidden: &hidden,
+            hidden: &context.hidden,
             usage_before: job.used_before,
         };
         let mut launch = adapter.launch(&request);
@@ -176,7 +175,7 @@ fn with_own_socket(mut launch: Launch, socket: Option<&AttemptSocket>) -> Launch
         launch.env.set(SOCKET_VARIABLE, path);
     }
     if let Confinement::ByAgent { hidden, .. } = &mut launch.confinement {
-        hidden.except.extend(path.parent().and_then(|dir| fs::canonicalize(dir).ok()));
+        hidden.except.extend(fs::canonicalize(path).ok());
     }
     launch
 }

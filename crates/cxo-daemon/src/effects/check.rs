@@ -239,7 +239,7 @@ fn command_spec(
         sandbox: sandbox(
             vec![place.workspace.to_owned(), temp],
             &frozen.writable,
-            context.paths.kept_from_agents(),
+            context.hidden.clone(),
         ),
     })
 }

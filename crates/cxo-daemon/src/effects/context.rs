@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use cxo_agent::adapter::AgentSettings;
+use cxo_agent::sandbox::Hidden;
 use cxo_git::{Author, Hub};
 use cxo_protocol::wire::Activity;
 use cxo_protocol::{AttemptId, EffectId, Outcome, RunId};
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) paths: Paths,
     /// The private repository.
     pub(crate) hub: Hub,
+    /// What agents and checks may not read.
+    pub(crate) hidden: Hidden,
     /// Processes.
     pub(crate) supervised: Arc<Supervised>,
     /// Output files.

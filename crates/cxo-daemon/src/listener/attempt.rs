@@ -82,9 +82,6 @@ impl Drop for AttemptSocket {
         self.taking.abort();
         self.gate.handlers.capabilities.revoke(self.capability);
         let _ = std::fs::remove_file(&self.path);
-        if let Some(dir) = self.path.parent() {
-            let _ = std::fs::remove_dir(dir);
-        }
     }
 }
 

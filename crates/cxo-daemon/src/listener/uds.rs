@@ -11,8 +11,13 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Binds a socket that only this user can reach, in a directory that only this user can enter.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
-    vacate(path)?;
-    let listener = UnixListener::bind(path)?;
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            vacate(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
