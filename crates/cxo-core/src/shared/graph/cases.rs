@@ -133,7 +133,7 @@ impl Graph {
             return Err(GraphRejected::NotReady { case, waits_for: self.waits_for(case) });
         }
         let fits = self.claims.of(session).count() < MAX_CLAIMS_OF_SESSION;
-        node::within("what a session holds", fits, "64 cases")?;
+        node::within("what a session holds", fits, "16 cases")?;
         let (claimed, fence) = self.claimed(found, session, around.now);
         events.extend(claimed);
         Ok((events, fence))

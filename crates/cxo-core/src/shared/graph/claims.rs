@@ -12,8 +12,9 @@ use crate::shared::Sessions;
 /// How long a case is held without anything being heard of its session.
 pub const CLAIM_LEASE_MS: u64 = 10 * 60 * 1000;
 
-/// Cases that one session holds at a time: more than it can do.
-pub const MAX_CLAIMS_OF_SESSION: usize = 64;
+/// Cases that one session holds at a time: more than it can do. When all sessions of a repository end at
+/// once, all that they hold still fits one group of the log.
+pub const MAX_CLAIMS_OF_SESSION: usize = 16;
 
 /// A case that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]

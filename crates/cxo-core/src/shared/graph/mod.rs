@@ -33,8 +33,11 @@ pub use slices::{Oversized, Part, Rollup, SliceLimits};
 /// Nodes of a repository. All of them are in memory.
 pub const MAX_NODES: usize = 100_000;
 
-/// Nodes that one node waits for, and nodes that wait for one.
+/// Nodes that one node waits for.
 pub const MAX_LINKS_OF_NODE: usize = 256;
+
+/// Nodes that wait for one: all of them are looked at when it is done.
+pub const MAX_WAITING: usize = 4_096;
 
 /// Bytes of all texts together. They are in memory too, once for who decides and once for who reads.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -11,7 +11,7 @@ use cxo_protocol::{CommitId, Timestamp};
 use super::command::{CycleEdge, GraphRejected, NewNode, NodeChange, Note};
 use super::edges::{Point, Without};
 use super::node::{self, MAX_CHECKLIST, MAX_STEPS, Node};
-use super::{Around, Decided, Graph, MAX_BYTES, MAX_LINKS_OF_NODE, PLACES, claims};
+use super::{Around, Decided, Graph, MAX_BYTES, MAX_LINKS_OF_NODE, MAX_WAITING, PLACES, claims};
 use crate::shared::SharedRejected;
 use crate::shared::shares::Taken;
 
@@ -254,6 +254,8 @@ impl Graph {
         }
         let fits = |count: usize| count < MAX_LINKS_OF_NODE;
         node::within("what a node waits for", fits(waits.waits_for.len()), "256 nodes")?;
+        let fits = awaits.awaited_by.len() < MAX_WAITING;
+        node::within("what waits for a node", fits, "4096 nodes")?;
         let edge = CycleEdge::waiting(waits.id, awaits.id, link);
         let (begin, end) = (Point::Begin(waits.id), Point::End(awaits.id));
         self.closes_no_cycle(end, begin, Without::default(), edge)?;

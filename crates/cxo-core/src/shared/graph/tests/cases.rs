@@ -1,6 +1,6 @@
 //! Who does which case, and what is written down of it.
 
-use super::super::{CLAIM_LEASE_MS, MAX_CHECKPOINTS};
+use super::super::{CLAIM_LEASE_MS, MAX_CHECKPOINTS, MAX_CLAIMS_OF_SESSION};
 use super::*;
 use crate::shared::tests::end;
 use cxo_protocol::graph::{ClaimEnd, Reached};
@@ -209,4 +209,18 @@ fn a_foreign_case_is_left_alone() {
     // The user takes it from whoever holds it.
     board.set(case, Status::Blocked).unwrap();
     assert_eq!(board.holder(case), None);
+}
+
+/// [G25] A session holds no more cases than it could do.
+#[test]
+fn the_claims_of_a_session_are_bounded() {
+    let mut board = Board::new();
+    for _ in 0..MAX_CLAIMS_OF_SESSION {
+        let case = board.case();
+        board.begin("a", case).unwrap();
+    }
+    let case = board.case();
+    let refused = rejected(board.begin("a", case));
+    assert!(matches!(refused, GraphRejected::TooLong { limit: "16 cases", .. }), "{refused}");
+    board.begin("b", case).unwrap();
 }
