@@ -142,7 +142,7 @@ fn locks_are_shown_with_who_has_them() {
 #[test]
 fn the_budget_says_what_is_used_and_by_whom() {
     let agent = |name: &str, status: &str, tokens: u64| {
-        json!({"agent_id": name, "agent_type": "codex", "status": status, "last_heartbeat": 0,
+        json!({"agent_id": name, "agent_type": "codex", "role": "worker", "status": status, "last_heartbeat": 0,
             "tokens_used": tokens})
     };
     let agents =
