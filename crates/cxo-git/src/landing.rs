@@ -11,6 +11,7 @@ use crate::error::GitError;
 use crate::hub::Hub;
 use crate::names::RepoPath;
 use crate::objects::tree_id;
+use crate::process::Call;
 use crate::shown::printable;
 
 /// What came of a merge.
@@ -98,21 +99,7 @@ pub struct DiffStat {
 impl Hub {
     /// Merges `source` into `target` and answers the tree; nothing but objects is written.
     pub fn merge(&self, target: &CommitId, source: &CommitId) -> Result<Merge, GitError> {
-        let args =
-            ["merge-tree", "--write-tree", "-z", "--messages", target.as_str(), source.as_str()];
-        let merged = match self.call(&args).accept(&[0, 1]).run() {
-            Ok(merged) => merged,
-            Err(GitError::Failed { stderr, .. }) if stderr.contains("unrelated histories") => {
-                return Err(GitError::NoMergeBase { ours: target.clone(), theirs: source.clone() });
-            }
-            Err(error) => return Err(error),
-        };
-        let answer = MergeAnswer::read(&merged.stdout)?;
-        let tree = tree_id(&answer.tree)?;
-        if merged.code == 0 {
-            return Ok(Merge::Clean { tree });
-        }
-        Ok(Merge::Conflict { tree, files: answer.files() })
+        merge_trees(self.call(&[]), target, source)
     }
 
     /// Whether everything in `ancestor` is in `descendant`.
@@ -205,6 +192,28 @@ impl Hub {
         }
         Ok(changes.into_values().collect())
     }
+}
+
+/// Merges by a call that says where objects are.
+pub(crate) fn merge_trees(
+    call: Call<'_>,
+    target: &CommitId,
+    source: &CommitId,
+) -> Result<Merge, GitError> {
+    let args = ["merge-tree", "--write-tree", "-z", "--messages", target.as_str(), source.as_str()];
+    let merged = match call.args(args).accept(&[0, 1]).run() {
+        Ok(merged) => merged,
+        Err(GitError::Failed { stderr, .. }) if stderr.contains("unrelated histories") => {
+            return Err(GitError::NoMergeBase { ours: target.clone(), theirs: source.clone() });
+        }
+        Err(error) => return Err(error),
+    };
+    let answer = MergeAnswer::read(&merged.stdout)?;
+    let tree = tree_id(&answer.tree)?;
+    if merged.code == 0 {
+        return Ok(Merge::Clean { tree });
+    }
+    Ok(Merge::Conflict { tree, files: answer.files() })
 }
 
 fn status_of(raw: &[u8]) -> ChangeStatus {

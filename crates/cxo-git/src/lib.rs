@@ -18,6 +18,7 @@ mod files;
 mod history;
 mod hub;
 mod landing;
+mod linked_worktree;
 mod markers;
 mod names;
 mod objects;
@@ -41,6 +42,7 @@ pub use dialogue::MAX_ANSWER_FOR;
 pub use error::GitError;
 pub use hub::Hub;
 pub use landing::{ChangeStatus, ConflictKind, ConflictedFile, DiffStat, FileChange, Merge};
+pub use linked_worktree::{Holds, LinkedWorktree, Reclaim};
 pub use markers::count_conflicts;
 pub use names::{RepoPath, branch_ref};
 pub use objects::{Author, CommitSpec, MAX_BLOB_BYTES, MAX_MESSAGE_BYTES};
@@ -52,7 +54,8 @@ pub use publish::Published;
 pub use refs::Expected;
 pub use repository::{Dirty, Head, ObjectFormat, Repository};
 pub use session_tree::{
-    CommitScope, DiffSpec, SessionCommit, SessionTree, SessionTreeError, TreeDiff,
+    CommitScope, DiffSpec, MergePlan, MergeSpec, Resumed, SessionCommit, SessionTree,
+    SessionTreeError, TreeDiff, TreeMerge,
 };
 pub use shown::printable;
 pub use snapshot::{SkipReason, Skipped, Snapshot, SnapshotSpec};

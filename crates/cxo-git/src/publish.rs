@@ -117,14 +117,14 @@ impl Hub {
 
 impl Repository {
     /// Where a branch is; none if there is none.
-    fn branch_commit(&self, full: &str) -> Result<Option<CommitId>, GitError> {
+    pub(crate) fn branch_commit(&self, full: &str) -> Result<Option<CommitId>, GitError> {
         let found =
             self.call(["show-ref", "--verify", "--hash", full]).accept(&[0, 1, 128]).run()?;
         if found.code == 0 { commit_id(&found.stdout).map(Some) } else { Ok(None) }
     }
 
     /// Whether a branch is checked out in any worktree, or will be when a rebase there ends.
-    fn is_checked_out(&self, full: &str) -> Result<bool, GitError> {
+    pub(crate) fn is_checked_out(&self, full: &str) -> Result<bool, GitError> {
         let listed = self.run(["worktree", "list", "--porcelain", "-z"])?.stdout;
         let line = format!("branch {full}");
         if listed.split(|&byte| byte == 0).any(|field| field == line.as_bytes()) {

@@ -7,6 +7,7 @@
 //! tree.commit(&SessionCommit { … })?;   // by our own index; what else is staged stays staged
 //! tree.push("origin", "topic")?;        // configured remotes only, never forced
 //! tree.base_file(&commit, &path)?;      // what a patch is applied to
+//! tree.plan_merge(&files, &spec)?;      // computed; `merge` does it, whole or not at all
 //! ```
 //!
 //! Agents can write in the tree and perhaps into its git directory. So every process that reads
@@ -17,6 +18,7 @@
 mod commit;
 mod diff;
 mod error;
+mod merge;
 mod push;
 
 use std::fs;
@@ -38,6 +40,7 @@ use crate::tree_files::Mode;
 pub use commit::{CommitScope, SessionCommit};
 pub use diff::{DiffSpec, TreeDiff};
 pub use error::SessionTreeError;
+pub use merge::{MergePlan, MergeSpec, Resumed, TreeMerge};
 
 /// The settings of the repository that say how files lie in the tree, and what they may be. None of
 /// them names a program.
@@ -58,7 +61,7 @@ pub struct SessionTree {
 }
 
 /// A copy of the index that is gone when it is dropped.
-struct ScratchIndex(PathBuf);
+pub(crate) struct ScratchIndex(PathBuf);
 
 impl SessionTree {
     /// Opens the checkout of `repository`, or a worktree that is linked to it. `own` is a directory
@@ -75,6 +78,11 @@ impl SessionTree {
             let git_dir = linked_git_dir(repository, &root)?;
             repository.seen_from(git_dir, root)
         };
+        Self::of(repository, own)
+    }
+
+    /// The tree as a repository is seen from it.
+    pub(crate) fn of(repository: Repository, own: &Path) -> Result<Self, SessionTreeError> {
         let mut conversions = Vec::new();
         for (key, allowed) in CONVERSIONS {
             if let Some(value) =
@@ -119,9 +127,19 @@ impl SessionTree {
         Ok(Some(BaseFile { bytes, mode }))
     }
 
+    /// Removes what processes left that died. What this one has is in use: somebody may compare the
+    /// tree while another commits.
+    fn clear_scratch(&self) -> Result<(), GitError> {
+        let own = format!("index-{}-", std::process::id());
+        let listed = fs::read_dir(self.own.join("scratch")).into_iter().flatten().flatten();
+        let mut left =
+            listed.filter(|entry| !entry.file_name().to_string_lossy().starts_with(&own));
+        left.try_for_each(|entry| remove_tree(&entry.path()))
+    }
+
     /// Makes our git directory, all of it every time.
     fn lay_out(&self) -> Result<(), GitError> {
-        remove_tree(&self.own.join("scratch"))?;
+        self.clear_scratch()?;
         for part in ["objects", "refs", "info", "scratch"] {
             make_directory(&self.own.join(part))?;
         }
@@ -147,7 +165,7 @@ impl SessionTree {
 
     /// A call on the tree's files, with our configuration and an index of ours. Objects that it
     /// makes are ours.
-    fn call<'a>(&'a self, index: &'a ScratchIndex) -> Call<'a> {
+    pub(crate) fn call<'a>(&'a self, index: &'a ScratchIndex) -> Call<'a> {
         let place =
             Place::WorkTree { git_dir: &self.own, root: self.root(), index: Some(&index.0) };
         let call = self.repository.program().call(place).borrow_objects(&self.objects());
@@ -173,7 +191,7 @@ impl SessionTree {
     }
 
     /// An index without entries, or with those of these bytes.
-    fn scratch_index(&self, bytes: Option<&[u8]>) -> Result<ScratchIndex, GitError> {
+    pub(crate) fn scratch_index(&self, bytes: Option<&[u8]>) -> Result<ScratchIndex, GitError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.own.join("scratch").join(format!("index-{}-{number}", std::process::id()));
@@ -194,6 +212,13 @@ impl SessionTree {
     }
 }
 
+impl ScratchIndex {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for ScratchIndex {
     fn drop(&mut self) {
         // What is left is cleared at the next opening.
@@ -203,7 +228,10 @@ impl Drop for ScratchIndex {
 
 /// The git directory of a linked worktree, as the repository knows it. What the worktree's own
 /// `.git` says has to agree: an agent may have pointed it elsewhere.
-fn linked_git_dir(repository: &Repository, root: &Path) -> Result<PathBuf, SessionTreeError> {
+pub(crate) fn linked_git_dir(
+    repository: &Repository,
+    root: &Path,
+) -> Result<PathBuf, SessionTreeError> {
     let not_ours = || SessionTreeError::NotOfRepository { path: root.to_owned() };
     let link = root.join(".git");
     let listed = fs::read_dir(repository.common_dir().join("worktrees")).map_err(|_| not_ours())?;

@@ -85,7 +85,7 @@ impl SessionTree {
         moved.map(|()| commit)
     }
 
-    fn refuse_under_way(&self) -> Result<(), SessionTreeError> {
+    pub(super) fn refuse_under_way(&self) -> Result<(), SessionTreeError> {
         let found =
             UNDER_WAY.iter().find(|(name, _)| self.repository.git_dir().join(name).exists());
         found.map_or(Ok(()), |(_, what)| Err(SessionTreeError::UnderWay { what }))
@@ -162,7 +162,7 @@ impl SessionTree {
     }
 
     /// What the commit changes, as lines that an index takes.
-    fn changed_entries(
+    pub(super) fn changed_entries(
         &self,
         parent: Option<&CommitId>,
         tree: &TreeId,
@@ -215,7 +215,11 @@ impl SessionTree {
     }
 
     /// The tree's index with the committed files in it.
-    fn staged_after(&self, before: Option<&[u8]>, entries: &[u8]) -> Result<Vec<u8>, GitError> {
+    pub(super) fn staged_after(
+        &self,
+        before: Option<&[u8]>,
+        entries: &[u8],
+    ) -> Result<Vec<u8>, GitError> {
         let index = self.scratch_index(before)?;
         let update = ["update-index", "-z", "--replace", "--index-info"];
         self.call(&index).args(update).stdin(entries).run()?;
@@ -224,7 +228,11 @@ impl SessionTree {
     }
 
     /// Replaces the tree's index under its lock if it is still what it was.
-    fn replace_index(&self, before: Option<&[u8]>, after: &[u8]) -> Result<(), SessionTreeError> {
+    pub(super) fn replace_index(
+        &self,
+        before: Option<&[u8]>,
+        after: &[u8],
+    ) -> Result<(), SessionTreeError> {
         let path = self.index_path();
         let lock = path.with_extension("lock");
         let mut file = match fs::File::create_new(&lock) {
@@ -251,7 +259,7 @@ impl SessionTree {
         replaced
     }
 
-    fn move_head(
+    pub(super) fn move_head(
         &self,
         commit: &CommitId,
         parent: Option<&CommitId>,

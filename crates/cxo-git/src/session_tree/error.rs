@@ -6,6 +6,7 @@ use cxo_protocol::TreePath;
 
 use crate::error::GitError;
 use crate::names::RepoPath;
+use crate::tree_files::FileError;
 
 /// Why a session's tree was not compared, committed or pushed. Unless it says otherwise, nothing
 /// was changed.
@@ -85,4 +86,49 @@ pub enum SessionTreeError {
         /// Git's words.
         why: String,
     },
+    /// Both sides changed the same; nothing was merged.
+    #[error("the merge does not come out clean: {}", listed(files))]
+    MergeConflict {
+        /// The files.
+        files: Vec<RepoPath>,
+    },
+    /// What is uncommitted in the tree would be written over.
+    #[error("uncommitted files are in the way of the merge: {}", listed(files))]
+    InTheWay {
+        /// The files.
+        files: Vec<RepoPath>,
+    },
+    /// A merge would change something other than a regular file, or one whose name is not UTF-8.
+    #[error("{path} is a symlink, a submodule or has a name that is no text; merge it with git")]
+    Unusual {
+        /// The path.
+        path: RepoPath,
+    },
+    /// A file could not be changed, or was not as expected.
+    #[error(transparent)]
+    Files(#[from] FileError),
+    /// Something lies where a worktree is to be made.
+    #[error("something lies at {} already", path.display())]
+    Occupied {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A directory that bears no marker of ours is not removed.
+    #[error("{} is not the worktree that was made there, and is left alone", path.display())]
+    NotOurs {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+/// The files that an error names; more are only counted.
+const MAX_LISTED: usize = 20;
+
+/// The first of some files.
+pub(crate) fn listed(files: &[RepoPath]) -> String {
+    let mut shown: Vec<String> = files.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    if files.len() > MAX_LISTED {
+        shown.push(format!("and {} more", files.len() - MAX_LISTED));
+    }
+    shown.join(", ")
 }

@@ -12,6 +12,7 @@ mod files_traced;
 mod hub;
 mod killed;
 mod landing;
+mod linked;
 mod lock_paths;
 mod patches;
 mod publishing;
