@@ -17,7 +17,16 @@ const STORIES: &[(&str, &str, &[&[&str]])] = &[
     (
         "sessions.md",
         include_str!("../../../docs/sessions.md"),
-        &[&["\"success\": true", "\"content\": \"A page", "\"success\": true"]],
+        &[
+            &["\"success\": true", "\"content\": \"A page", "\"success\": true"],
+            &[
+                "\"session_id\": \"session-1\"",
+                "commit_sha",
+                "[cxo/session-1]",
+                "\"reclaimed\": true",
+                "\"success\": true",
+            ],
+        ],
     ),
     (
         "locks.md",

@@ -11,6 +11,7 @@ use crate::repo::Repo;
 use crate::run::{Owner, Phase, Run, TaskIndex};
 use crate::shared::{
     AGENT_LOST_AFTER_MS, Lock, MAX_AGENTS, MAX_ENDED_TASKS, MAX_LOCKS, MAX_SESSIONS, Shared,
+    work::MAX_WORKTREES,
 };
 use crate::task::{Stage, TaskState};
 
@@ -57,6 +58,7 @@ impl Shared {
         };
         self.check_locks(&mut expect);
         self.check_tokens(&mut expect);
+        self.check_work(&mut expect);
         let all = || "all".to_owned();
         let waited: BTreeSet<_> = self
             .agents
@@ -73,6 +75,9 @@ impl Shared {
         let is_kept = self.sessions.by_principal == by_principal;
         expect(is_kept, "sessions are found by their principal", all());
         expect(self.sessions.iter().count() <= MAX_SESSIONS, "sessions are bounded", all());
+        let by_number: BTreeMap<_, _> =
+            self.sessions.iter().map(|(id, session)| (session.number, id.clone())).collect();
+        expect(self.sessions.by_number == by_number, "sessions are found by number", all());
 
         let open = self.submitted.iter().filter(|(_, task)| task.end.is_none()).count();
         expect(self.submitted.open() == open, "open submitted tasks are counted", all());
@@ -120,6 +125,42 @@ impl Shared {
         let is_kept = locks.by_session == by_session;
         expect(is_kept, "locks are found by their session", "all".to_owned());
         expect(all.len() <= MAX_LOCKS, "locks are bounded", "all".to_owned());
+    }
+
+    fn check_work(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
+        let worktrees = &self.work.worktrees;
+        let mut by_session: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        let mut children: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        let (mut paths, mut branches) = (BTreeSet::new(), BTreeSet::new());
+        for (id, worktree) in worktrees.iter() {
+            let place = || format!("worktree {id}");
+            if let Some(session) = &worktree.session {
+                by_session.entry(session.clone()).or_default().insert(id);
+                let open = self.sessions.get(session).is_some();
+                expect(open, "whoever has a worktree is in a session", place());
+            }
+            if let Some(parent) = worktree.parent {
+                children.entry(parent).or_default().insert(id);
+                let is_above = worktrees.get(parent).is_ok() && parent < id;
+                expect(is_above, "what is above a worktree is there before it", place());
+            }
+            expect(id.0 <= worktrees.last, "no worktree is ahead of the last", place());
+            expect(paths.insert(&worktree.path), "worktrees lie apart", place());
+            let own = worktree.branch.as_ref().is_none_or(|branch| branches.insert(branch));
+            expect(own, "worktrees have branches of their own", place());
+        }
+        let all = || "all".to_owned();
+        expect(worktrees.by_session == by_session, "worktrees are found by session", all());
+        expect(worktrees.children == children, "what is below a worktree is known", all());
+        expect(worktrees.iter().count() <= MAX_WORKTREES, "worktrees are bounded", all());
+        let mut refs = BTreeSet::new();
+        for (session, standing) in self.work.refs.iter() {
+            let place = || session.to_string();
+            expect(self.sessions.get(session).is_some(), "who stands is in a session", place());
+            let id = standing.reference.id;
+            expect(refs.insert(id), "a reference is one session's", place());
+            expect(id.0 <= self.work.refs.last, "no reference is ahead of the last", place());
+        }
     }
 
     fn check_tokens(&self, expect: &mut impl FnMut(bool, &'static str, String)) {

@@ -1,8 +1,10 @@
 //! Who calls, over which connection, and on which session its calls act.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cxo_protocol::session_work::ProcessMark;
 use cxo_protocol::{Principal, SessionId};
 
 use crate::inbox::Remember;
@@ -39,6 +41,9 @@ pub(crate) struct Caller {
     pub(crate) principal: Principal,
     /// For how long it is there.
     pub(crate) stay: Stay,
+    /// The process at the other end, where the system tells it.
+    pub(crate) process: Option<ProcessMark>,
+    held: Mutex<Holding>,
     current: Mutex<Option<SessionId>>,
     own: Mutex<Option<SessionId>>,
     /// Held while a session is made for this connection, and while it leaves.
@@ -46,10 +51,17 @@ pub(crate) struct Caller {
     is_gone: AtomicBool,
 }
 
+/// The sessions that a connection holds.
+#[derive(Debug, Default)]
+struct Holding {
+    sessions: BTreeSet<SessionId>,
+    is_over: bool,
+}
+
 impl Caller {
     /// A caller that has no session yet.
-    pub(crate) fn new(principal: Principal) -> Self {
-        Self::staying(principal, Stay::Connected)
+    pub(crate) fn new(principal: Principal, process: Option<ProcessMark>) -> Self {
+        Self { process, ..Self::staying(principal, Stay::Connected) }
     }
 
     /// A caller of one request, which names its session or has none.
@@ -61,6 +73,8 @@ impl Caller {
         Self {
             principal,
             stay,
+            process: None,
+            held: Mutex::default(),
             current: Mutex::default(),
             own: Mutex::default(),
             making: tokio::sync::Mutex::default(),
@@ -76,6 +90,33 @@ impl Caller {
     /// Has later calls act on this session.
     pub(crate) fn take_session(&self, session: Option<SessionId>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+
+    /// Whether it holds a session.
+    pub(crate) fn holds(&self, session: &SessionId) -> bool {
+        self.holding().sessions.contains(session)
+    }
+
+    /// Holds a session. Not once the connection has ended, and not twice.
+    pub(crate) fn hold(&self, session: &SessionId) -> bool {
+        let mut holding = self.holding();
+        !holding.is_over && holding.sessions.insert(session.clone())
+    }
+
+    /// Holds a session no more, if it did.
+    pub(crate) fn let_go(&self, session: &SessionId) -> bool {
+        self.holding().sessions.remove(session)
+    }
+
+    /// The connection has ended: what it held, for the last time.
+    pub(crate) fn hold_no_more(&self) -> BTreeSet<SessionId> {
+        let mut holding = self.holding();
+        holding.is_over = true;
+        std::mem::take(&mut holding.sessions)
+    }
+
+    fn holding(&self) -> MutexGuard<'_, Holding> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers the session that was made for this connection and ends with it.

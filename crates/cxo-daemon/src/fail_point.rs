@@ -3,7 +3,7 @@
 //! `CXO_FAIL_AT=NAME` in the daemon's environment makes it end at that point as by `kill -9`. Only
 //! builds for development have them.
 
-/// Every point by name. Each stands in the code once.
+/// Every point of a run by name. Each stands in the code once.
 pub const NAMES: &[&str] = &[
     "append.before",
     "append.after",
@@ -26,6 +26,9 @@ pub const NAMES: &[&str] = &[
     "publish.after",
     "report.before",
 ];
+
+/// Those of the worktrees of sessions.
+pub const OF_WORKTREES: &[&str] = &["worktree.planned", "worktree.merging", "worktree.merged"];
 
 /// Ends this process at once if it was told to at this point.
 pub(crate) fn reached(name: &str) {

@@ -26,6 +26,7 @@ mod listener;
 mod mirror;
 mod paths;
 pub mod plan_preview;
+mod presence;
 mod problems;
 mod projection;
 mod prompts;

@@ -226,6 +226,11 @@ impl Paths {
         self.state.join("trees").join(hex(&digest[..8]))
     }
 
+    /// The worktrees of sessions.
+    pub(crate) fn worktrees(&self) -> PathBuf {
+        self.workspaces.join("worktrees")
+    }
+
     /// A workspace for checks, kept over runs with its build outputs.
     pub(crate) fn check_workspace(&self, slot: usize) -> PathBuf {
         self.workspaces.join("checks").join(format!("slot-{slot}"))

@@ -2,6 +2,8 @@
 
 mod graph;
 
+use cxo_core::shared::WorkRejected;
+use cxo_core::shared::work::Alive;
 use cxo_core::{Rejected, SharedRejected};
 use cxo_git::{FileError, GitError, PatchError, SessionTreeError};
 use cxo_protocol::methods::Row;
@@ -167,6 +169,19 @@ pub(crate) fn of_tree(error: &SessionTreeError) -> Problem {
         SessionTreeError::UnknownRemote { .. } | SessionTreeError::RemoteRefused { .. } => {
             problem(Code::BadRemote).try_next("git remote -v")
         }
+        SessionTreeError::MergeConflict { .. } => problem(Code::MergeConflict)
+            .because("both sides changed the same")
+            .try_next("merge the branch above into this worktree, and the same again"),
+        SessionTreeError::InTheWay { .. } => problem(Code::Uncommitted)
+            .because("they are in no commit and would be written over")
+            .try_next("git status, in the worktree above"),
+        SessionTreeError::Unusual { .. } => {
+            problem(Code::UnsupportedRepository).try_next("git merge, in the worktree above")
+        }
+        SessionTreeError::Occupied { .. } | SessionTreeError::NotOurs { .. } => {
+            problem(Code::NameTaken).try_next("git worktree list")
+        }
+        SessionTreeError::Files(error) => of_file(error),
         SessionTreeError::PushRejected { .. } => problem(Code::Changed).try_next("git fetch"),
     }
 }
@@ -187,7 +202,8 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
             .because(format!("the session {holder} holds it"))
             .retry_after(seconds_until(*expires_at))
             .try_next("cxo lock status"),
-        SharedRejected::NotHeld { .. } => problem(Code::NotHeld)
+        SharedRejected::Work(work) => of_work(work),
+        SharedRejected::NotHeld { .. } | SharedRejected::NoLock { .. } => problem(Code::NotHeld)
             .because("its time was up, or it was given back or taken away")
             .try_next("cxo lock status"),
         SharedRejected::TooMany { free_at, .. } => problem(Code::Busy)
@@ -203,6 +219,48 @@ pub(crate) fn of_shared(rejected: &SharedRejected) -> Problem {
         SharedRejected::Graph(rejected) => graph::of_graph(rejected),
         SharedRejected::NoTask { .. } => problem(Code::NoSuchTask).try_next("cxo status"),
         SharedRejected::TaskOver { .. } => problem(Code::WrongState).try_next("cxo status"),
+    }
+}
+
+/// A refusal that is about the work of sessions.
+fn of_work(rejected: &WorkRejected) -> Problem {
+    let problem = |code| Problem::new(code, rejected.to_string()).keeping(NOTHING);
+    match rejected {
+        WorkRejected::NoWorktree { .. } => problem(Code::NoWorktree).try_next("worktree.list {}"),
+        WorkRejected::WorktreeBusy { .. } | WorkRejected::IsMain { .. } => {
+            problem(Code::WrongState).try_next("worktree.list {}")
+        }
+        WorkRejected::HasChildren { .. } => problem(Code::WrongState)
+            .because("their work would have nothing above it to go to")
+            .try_next("worktree.merge_to_parent, for each of them"),
+        WorkRejected::ForeignWorktree { .. } | WorkRejected::NotForAgents => {
+            problem(Code::Forbidden).try_next("worktree.list {}")
+        }
+        WorkRejected::MainIsUsers => problem(Code::Forbidden).try_next("merge.main.request"),
+        WorkRejected::BranchTaken { .. } | WorkRejected::PathTaken { .. } => {
+            problem(Code::NameTaken).try_next("the same under another name")
+        }
+        WorkRejected::IsAlive { session, alive } => {
+            let problem = problem(Code::SessionAlive).held_by(session.to_string());
+            let problem = match alive {
+                Alive::HeardOf { until } => problem.retry_after(seconds_until(*until)),
+                Alive::Held | Alive::Process => problem,
+            };
+            problem.try_next("resume.candidates.list, for those that are not")
+        }
+        WorkRejected::NothingLeft { .. } => {
+            problem(Code::NothingToResume).try_next("resume.candidates.list")
+        }
+        WorkRejected::HasWork { .. } => problem(Code::NothingToResume)
+            .because("a session has one reference, and what it stands at would be lost")
+            .try_next("session.open {\"intent\": \"resume_work\"}, and attach to that one"),
+        WorkRejected::NoRef { .. } => {
+            problem(Code::NoSession).try_next("session.open {\"intent\": \"new_work\"}")
+        }
+        WorkRejected::OtherRef { .. } => {
+            problem(Code::Changed).try_next("work.current_ref, and the same again")
+        }
+        WorkRejected::TooLong { .. } => problem(Code::BadRequest),
     }
 }
 

@@ -105,10 +105,13 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
         remembered,
         trees: crate::trees::Trees::default(),
         slice_limits: (&config.graph).into(),
+        presence: crate::presence::Presence::default(),
+        settling: tokio::sync::Mutex::default(),
     });
     let of_system = |error: std::io::Error| internal(&error);
     let signals = runtime.block_on(async { Signals::hear() }).map_err(of_system)?;
     let (farewell, leaving) = watch::channel(false);
+    let settling = handlers.clone();
     let gate = open_gate(handlers, &context, (leaving.clone(), &runtime));
     runtime.spawn(leave_at_signal(signals, inbox));
     let household =
@@ -129,6 +132,7 @@ fn serve(cwd: &Path) -> Result<(), Problem> {
     let ran = run_loop.run(|| {
         // Only now that the state is there: nobody is to be told that there is none.
         listening = Some(runtime.spawn(ways.serve(gate, leaving)));
+        runtime.spawn(settling.settle_worktrees());
         say("ready");
     });
     let ran = ran.map_err(|error| problems::of_load(&error));

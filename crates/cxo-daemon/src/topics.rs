@@ -6,13 +6,15 @@ mod graph;
 use cxo_core::view::failure_words;
 use cxo_core::{Fact, Shared, SharedStamped, Stamped};
 use cxo_protocol::event::Topic;
+use cxo_protocol::session_work::MergeEnd;
 use cxo_protocol::shared::SubmittedEnd;
 use cxo_protocol::topic::{
     AgentNews, AgentWord, AuthNews, FileNews, LockNews, MergeNews, MergeStep, News, QuestionNews,
-    SessionNews, TaskCompleted, TaskFailed, TaskProgress, TokenNews, VcsNews,
+    SessionNews, TaskCompleted, TaskFailed, TaskProgress, TokenNews, VcsNews, WorktreeChange,
+    WorktreeNews,
 };
 use cxo_protocol::wire::Activity;
-use cxo_protocol::{Event, LandingId, RunId, SharedEvent, TaskId};
+use cxo_protocol::{Event, LandingId, RunId, SharedEvent, TaskId, WorkEvent, WorktreeId};
 
 /// What a fact tells. What is shared says which runs do submitted tasks: those tell their ends
 /// under the name that the task was submitted under, and not a second time as a task of a run.
@@ -263,5 +265,58 @@ fn of_shared(stamped: &SharedStamped) -> Option<News> {
         }
         SharedEvent::Graph(event) => graph::of_graph(event),
         SharedEvent::KeyRotated {} => Some(News::AuthChanged(AuthNews::KeyRotated {})),
+        SharedEvent::Work(event) => of_work(event),
+    }
+}
+
+fn of_work(event: &WorkEvent) -> Option<News> {
+    let worktree = |worktree_id: &WorktreeId, change, why: Option<&String>| {
+        let (worktree_id, why) = (*worktree_id, why.cloned());
+        Some(News::WorktreeChanged(WorktreeNews { worktree_id, change, why }))
+    };
+    let session = |news| Some(News::SessionChanged(news));
+    match event {
+        WorkEvent::SessionPresent { session: id, .. } => {
+            session(SessionNews::Present { session_id: id.clone() })
+        }
+        WorkEvent::SessionQuiet { session: id } => {
+            session(SessionNews::Quiet { session_id: id.clone() })
+        }
+        WorkEvent::SessionTakenOver { session: id, by } => {
+            session(SessionNews::TakenOver { session_id: id.clone(), by: by.clone() })
+        }
+        WorkEvent::RefChanged { session: id, reference } => session(SessionNews::Stands {
+            session_id: id.clone(),
+            ref_id: reference.id,
+            version: reference.version,
+        }),
+        WorkEvent::WorktreePlanned { worktree: id, .. } => {
+            worktree(id, WorktreeChange::Planned, None)
+        }
+        WorkEvent::WorktreeMade { worktree: id } => worktree(id, WorktreeChange::Made, None),
+        WorkEvent::WorktreeFailed { worktree: id, why } => {
+            worktree(id, WorktreeChange::Failed, Some(why))
+        }
+        WorkEvent::WorktreeMerging { worktree: id, .. } => {
+            worktree(id, WorktreeChange::Merging, None)
+        }
+        WorkEvent::WorktreeMergeEnded { worktree: id, end: MergeEnd::Merged } => {
+            worktree(id, WorktreeChange::Merged, None)
+        }
+        WorkEvent::WorktreeMergeEnded { worktree: id, end: MergeEnd::TakenBack { why } } => {
+            worktree(id, WorktreeChange::TakenBack, Some(why))
+        }
+        WorkEvent::WorktreeReclaiming { worktree: id, .. } => {
+            worktree(id, WorktreeChange::Reclaiming, None)
+        }
+        WorkEvent::WorktreeKept { worktree: id, why } => {
+            worktree(id, WorktreeChange::Kept, Some(why))
+        }
+        WorkEvent::WorktreeReclaimed { worktree: id } => {
+            worktree(id, WorktreeChange::Reclaimed, None)
+        }
+        WorkEvent::SessionOpened { .. }
+        | WorkEvent::SessionHeard { .. }
+        | WorkEvent::RefAcknowledged { .. } => None,
     }
 }

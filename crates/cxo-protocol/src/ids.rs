@@ -131,6 +131,16 @@ impl AttemptId {
     }
 }
 
+impl SessionId {
+    /// The session that is named by its number, `again` if somebody has that name already.
+    pub fn numbered(number: u64, again: Option<u64>) -> Self {
+        Self(Arc::from(match again {
+            None => format!("session-{number}"),
+            Some(again) => format!("session-{number}-{again}"),
+        }))
+    }
+}
+
 impl LockId {
     /// The lock that was granted under this fence.
     pub fn of(fence: u64) -> Self {

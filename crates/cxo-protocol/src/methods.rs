@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::params;
-use crate::params::{agents, caller, cases, graph, locks, mirror, planning, sessions, trees};
+use crate::params::{
+    agents, caller, cases, graph, locks, mirror, planning, sessions, trees, work, worktrees,
+};
 use crate::role::Role;
 use crate::shared::Principal;
 use crate::view::{RunView, StatusDocument};
@@ -182,7 +184,7 @@ macro_rules! methods {
         pub mod method {
             use super::{
                 Access, Kind, Method, Row, RunView, Scope, StatusDocument, agents, caller, cases, graph,
-                locks, mirror, params, planning, sessions, trees,
+                locks, mirror, params, planning, sessions, trees, work, worktrees,
             };
             $(
                 $(#[doc = $doc])+
@@ -255,10 +257,42 @@ methods! {
     SessionStart "session.start" (sessions::SessionStart) -> sessions::Success, Tree, Write, Repository;
     /// Ends a session; its locks are free.
     SessionEnd "session.end" (sessions::SessionStop) -> sessions::Success, Tree, Write, Repository;
+    /// Opens a session for work: with a worktree of its own, or to take over what another one left.
+    SessionOpen "session.open" (work::SessionOpen) -> work::SessionOpened, Work, Write, Tree;
+    /// Says that a session goes on. A connection that holds it, and its process, say so by themselves.
+    SessionHeartbeat "session.heartbeat" (work::OfSession) -> sessions::Success, Tree, Write, Repository;
+    /// A session with its worktrees and where it stands; the connection holds it from then on.
+    SessionContext "session.context" (work::OfSession) -> work::SessionContext, Tree, Write, Repository;
+    /// Ends a session and gives back those of its worktrees that hold nothing which is not elsewhere.
+    SessionClose "session.close" (work::OfSession) -> work::SessionClosed, Tree, Write, Tree;
+    /// Lists the sessions of the repository, by number.
+    SessionList "session.list" (work::SessionQuery) -> work::SessionList, Tree, Read, None;
+    /// Ends sessions in which nobody is and which left nothing, and says what it keeps and why.
+    SessionCleanup "session.cleanup" (params::Nothing) -> work::CleanedUp, Root, Write, Tree;
+    /// The sessions in which nobody is and which left something to go on with.
+    ResumeCandidatesList "resume.candidates.list" (work::CandidatesQuery) -> work::CandidateList, Work, Read, None;
+    /// Takes over what a session left: its worktrees, its locks and where it stands, all at once.
+    ResumeCandidatesAttach "resume.candidates.attach" (work::Attach) -> work::SessionContext, Work, Write, Repository;
+    /// Where a session stands: what to go on with, where, and what comes next.
+    WorkCurrentRef "work.current_ref" (work::CurrentRef) -> work::RefView, Tree, Write, Repository;
+    /// Says that where a session stands has been read.
+    WorkCurrentRefAck "work.current_ref.ack" (work::RefAck) -> sessions::Success, Tree, Write, Repository;
+    /// Whether a piece of work needs a worktree of its own.
+    SchedulerDecideWorktree "scheduler.decide_worktree" (worktrees::WorktreeQuestion) -> worktrees::WorktreeAdvice, Anyone, Read, None;
+    /// Makes a worktree below the user's own checkout, with a branch of its own.
+    WorktreeCreate "worktree.create" (worktrees::WorktreeCreate) -> work::WorktreeView, Work, Write, Tree;
+    /// Makes a worktree below another one, with a branch of its own.
+    WorktreeSpawn "worktree.spawn" (worktrees::WorktreeSpawn) -> work::WorktreeView, Work, Write, Tree;
+    /// Lists the worktrees of sessions, and the user's own.
+    WorktreeList "worktree.list" (params::Nothing) -> worktrees::WorktreeList, Tree, Read, None;
+    /// Puts the work of a worktree into the one above, whole or not at all, and gives it back.
+    WorktreeMergeToParent "worktree.merge_to_parent" (worktrees::WorktreeMerge) -> worktrees::WorktreeMerged, Work, Write, Tree;
     /// Whether a path is locked and by whom, or every lock.
     LockStatus "lock.status" (locks::LockQuery) -> locks::LockStatus, Anyone, Read, None;
     /// Takes a lock on a file, or on a directory with everything below it; renews one that is held.
     LockAcquire "lock.acquire" (locks::LockAcquire) -> locks::LockGranted, Tree, Write, Repository;
+    /// Holds a lock for longer.
+    LockHeartbeat "lock.heartbeat" (locks::LockBeat) -> locks::LockRenewed, Tree, Write, Repository;
     /// Gives a lock back.
     LockRelease "lock.release" (locks::LockRelease) -> sessions::Success, Tree, Write, Repository;
     /// Reads a file of the session's tree.

@@ -9,6 +9,8 @@ pub mod mirror;
 pub mod planning;
 pub mod sessions;
 pub mod trees;
+pub mod work;
+pub mod worktrees;
 
 use std::collections::BTreeMap;
 

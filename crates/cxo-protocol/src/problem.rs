@@ -174,6 +174,16 @@ codes! {
     KeyReused = "CX1711", Usage, Conflict;
     /// There is no such remote, or its address is of a kind that could run a program.
     BadRemote = "CX1712", Usage, Unprocessable;
+    /// There is no worktree of that number.
+    NoWorktree = "CX1713", Usage, NotFound;
+    /// The session is alive: nothing is taken over from it. It is a candidate when nobody was seen in it for a minute.
+    SessionAlive = "CX1714", Busy, Conflict;
+    /// The session left nothing to go on with, or the one that asks works on something of its own.
+    NothingToResume = "CX1715", Usage, Conflict;
+    /// The work does not merge cleanly with the worktree above. Both are as they were: merge in the lower one first.
+    MergeConflict = "CX1716", Usage, Conflict;
+    /// Files that are in no commit would be lost or written over. They are as they were: commit them first.
+    Uncommitted = "CX1717", Usage, Conflict;
     /// The work graph has no such node.
     NoSuchNode = "CX1721", Usage, NotFound;
     /// The work graph does not allow it: the levels do not contain each other like that, or the status comes from elsewhere.

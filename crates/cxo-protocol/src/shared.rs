@@ -91,6 +91,12 @@ pub enum SessionEnd {
     Asked,
     /// It was one of a connection only, and that is gone.
     Disconnected,
+    /// Another session has taken over what it left.
+    TakenOver,
+    /// Its worktree could not be made.
+    NoWorktree,
+    /// Nobody was there any more, and it left nothing.
+    CleanedUp,
 }
 
 /// Why a lock is free again.
@@ -105,6 +111,8 @@ pub enum LockEnd {
     SessionEnded,
     /// The user took it away.
     Forced,
+    /// Another session holds it now, under a new fence.
+    HandedOver,
 }
 
 /// How a submitted task ended.
@@ -323,6 +331,9 @@ pub enum SharedEvent {
     /// A fact about the work graph.
     #[serde(untagged)]
     Graph(crate::GraphEvent),
+    /// About the work of sessions.
+    #[serde(untagged)]
+    Work(crate::WorkEvent),
 }
 
 impl SharedEvent {
@@ -350,6 +361,7 @@ impl SharedEvent {
             Self::BranchPushed { .. } => "branch.pushed",
             Self::KeyRotated {} => "key.rotated",
             Self::Graph(event) => event.kind(),
+            Self::Work(event) => event.kind(),
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::{LockEnd, SessionEnd};
 use crate::{
-    AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RunId, SessionId, TaskId, Timestamp,
+    AgentId, CommitId, LandingId, LockId, LockKind, QuestionId, RefId, RunId, SessionId, TaskId,
+    Timestamp, WorktreeId,
 };
 
 pub use graph::GraphNews;
@@ -65,10 +66,12 @@ topics! {
     VcsChanged(VcsNews) = "vcs.changed";
     /// A landing took a step.
     MergeChanged(MergeNews) = "merge.changed";
-    /// A session began or ended.
+    /// A session began or ended, somebody came or went, or it stands somewhere else.
     SessionChanged(SessionNews) = "session.changed";
     /// The work graph changed, or somebody took or let go of a case.
     GraphChanged(GraphNews) = "graph.changed";
+    /// A worktree of sessions took a step.
+    WorktreeChanged(WorktreeNews) = "worktree.changed";
     /// A person is needed.
     QuestionAsked(QuestionNews) = "question.asked";
     /// How one signs in changed.
@@ -288,6 +291,68 @@ pub enum SessionNews {
         /// Why.
         why: SessionEnd,
     },
+    /// A connection holds it.
+    Present {
+        /// The session.
+        session_id: SessionId,
+    },
+    /// No connection holds it any more.
+    Quiet {
+        /// The session.
+        session_id: SessionId,
+    },
+    /// Another session has what it left.
+    TakenOver {
+        /// The session.
+        session_id: SessionId,
+        /// Which other one.
+        by: SessionId,
+    },
+    /// It stands somewhere else.
+    Stands {
+        /// The session.
+        session_id: SessionId,
+        /// The reference that says where.
+        ref_id: RefId,
+        /// Its version.
+        version: u64,
+    },
+}
+
+/// See `worktree.changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct WorktreeNews {
+    /// The worktree.
+    pub worktree_id: WorktreeId,
+    /// What happened.
+    pub change: WorktreeChange,
+    /// Why, where it is not what was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What happened to a worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorktreeChange {
+    /// It is going to be made.
+    Planned,
+    /// It is there.
+    Made,
+    /// It cannot be made.
+    Failed,
+    /// Its work goes into the one above.
+    Merging,
+    /// Its work is in there.
+    Merged,
+    /// Its work is not in there, and the one above is as it was.
+    TakenBack,
+    /// It is being given back.
+    Reclaiming,
+    /// It holds something and stays.
+    Kept,
+    /// It is gone.
+    Reclaimed,
 }
 
 /// See `question.asked`.

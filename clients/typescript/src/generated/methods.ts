@@ -13,10 +13,42 @@ export interface Methods {
   "session.start": { params: t.SessionStart; result: t.Success };
   /** Ends a session; its locks are free. */
   "session.end": { params: t.SessionStop; result: t.Success };
+  /** Opens a session for work: with a worktree of its own, or to take over what another one left. */
+  "session.open": { params: t.SessionOpen; result: t.SessionOpened };
+  /** Says that a session goes on. A connection that holds it, and its process, say so by themselves. */
+  "session.heartbeat": { params: t.OfSession; result: t.Success };
+  /** A session with its worktrees and where it stands; the connection holds it from then on. */
+  "session.context": { params: t.OfSession; result: t.SessionContext };
+  /** Ends a session and gives back those of its worktrees that hold nothing which is not elsewhere. */
+  "session.close": { params: t.OfSession; result: t.SessionClosed };
+  /** Lists the sessions of the repository, by number. */
+  "session.list": { params: t.SessionQuery; result: t.SessionList };
+  /** Ends sessions in which nobody is and which left nothing, and says what it keeps and why. */
+  "session.cleanup": { params: t.Nothing; result: t.CleanedUp };
+  /** The sessions in which nobody is and which left something to go on with. */
+  "resume.candidates.list": { params: t.CandidatesQuery; result: t.CandidateList };
+  /** Takes over what a session left: its worktrees, its locks and where it stands, all at once. */
+  "resume.candidates.attach": { params: t.Attach; result: t.SessionContext };
+  /** Where a session stands: what to go on with, where, and what comes next. */
+  "work.current_ref": { params: t.CurrentRef; result: t.RefView };
+  /** Says that where a session stands has been read. */
+  "work.current_ref.ack": { params: t.RefAck; result: t.Success };
+  /** Whether a piece of work needs a worktree of its own. */
+  "scheduler.decide_worktree": { params: t.WorktreeQuestion; result: t.WorktreeAdvice };
+  /** Makes a worktree below the user's own checkout, with a branch of its own. */
+  "worktree.create": { params: t.WorktreeCreate; result: t.WorktreeView };
+  /** Makes a worktree below another one, with a branch of its own. */
+  "worktree.spawn": { params: t.WorktreeSpawn; result: t.WorktreeView };
+  /** Lists the worktrees of sessions, and the user's own. */
+  "worktree.list": { params: t.Nothing; result: t.WorktreeList };
+  /** Puts the work of a worktree into the one above, whole or not at all, and gives it back. */
+  "worktree.merge_to_parent": { params: t.WorktreeMerge; result: t.WorktreeMerged };
   /** Whether a path is locked and by whom, or every lock. */
   "lock.status": { params: t.LockQuery; result: t.LockStatus };
   /** Takes a lock on a file, or on a directory with everything below it; renews one that is held. */
   "lock.acquire": { params: t.LockAcquire; result: t.LockGranted };
+  /** Holds a lock for longer. */
+  "lock.heartbeat": { params: t.LockBeat; result: t.LockRenewed };
   /** Gives a lock back. */
   "lock.release": { params: t.LockRelease; result: t.Success };
   /** Reads a file of the session's tree. */
@@ -152,8 +184,24 @@ export const METHOD_KINDS: { readonly [M in Method]: "read" | "write" } = {
   "workspace.init": "read",
   "session.start": "write",
   "session.end": "write",
+  "session.open": "write",
+  "session.heartbeat": "write",
+  "session.context": "write",
+  "session.close": "write",
+  "session.list": "read",
+  "session.cleanup": "write",
+  "resume.candidates.list": "read",
+  "resume.candidates.attach": "write",
+  "work.current_ref": "write",
+  "work.current_ref.ack": "write",
+  "scheduler.decide_worktree": "read",
+  "worktree.create": "write",
+  "worktree.spawn": "write",
+  "worktree.list": "read",
+  "worktree.merge_to_parent": "write",
   "lock.status": "read",
   "lock.acquire": "write",
+  "lock.heartbeat": "write",
   "lock.release": "write",
   "fs.read": "read",
   "fs.write": "write",

@@ -21,7 +21,7 @@ export interface Topics {
   "vcs.changed": t.VcsNews;
   /** A landing took a step. */
   "merge.changed": t.MergeNews;
-  /** A session began or ended. */
+  /** A session began or ended, somebody came or went, or it stands somewhere else. */
   "session.changed": t.SessionNews;
   /** The work graph changed, or somebody took or let go of a case. */
   "graph.changed": t.GraphNews;

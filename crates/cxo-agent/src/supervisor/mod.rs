@@ -52,7 +52,7 @@ use self::sys::Signals;
 pub use client::{Report, SupervisorClient};
 pub use error::SupervisorError;
 pub use marker::may_be_supervised;
-pub use procfs::descends;
+pub use procfs::{descends, started_at};
 pub use wire::{
     Cause, Exit, Hello, Limits, Live, Message, ProcessSpec, Refusal, Request, Shutdown, Stdin,
     Stdio, VOCABULARY,

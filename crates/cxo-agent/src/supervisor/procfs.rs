@@ -48,6 +48,11 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     })
 }
 
+/// When a process that is there began, in clock ticks since the machine's start.
+pub fn started_at(pid: i32) -> Option<u64> {
+    stat(pid).filter(|stat| stat.alive).map(|stat| stat.start_ticks)
+}
+
 /// All processes at about this moment.
 pub(super) fn table() -> BTreeMap<i32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };

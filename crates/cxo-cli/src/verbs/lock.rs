@@ -9,7 +9,7 @@ use cxo_protocol::methods::method;
 use cxo_protocol::params::locks::{LockAcquire, LockQuery, LockRelease};
 use cxo_protocol::params::sessions::SessionStart;
 use cxo_protocol::report::Located;
-use cxo_protocol::{Code, Exit, LockId, LockKind, Problem, SessionId};
+use cxo_protocol::{Code, Exit, LockId, LockKind, Problem, SessionId, SessionName};
 
 use crate::context::{Context, now};
 use crate::render::shared::{self, Granted};
@@ -90,14 +90,14 @@ impl Lock {
                     force,
                     ttl_seconds: ttl.as_secs(),
                     wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                    session: Some(owner.session),
+                    session: Some(owner.session.into()),
                 };
                 acquire(context, &wish)?;
             }
             Verb::Release { path, id, owner } => {
                 let path = path.as_deref().map(in_tree).transpose()?;
                 let what = path.clone().or_else(|| id.as_ref().map(ToString::to_string));
-                let which = LockRelease { path, lock_id: id, session: Some(owner.session) };
+                let which = LockRelease { path, lock_id: id, session: Some(owner.session.into()) };
                 let (mut client, _) = context.connect()?;
                 let done = client.call::<method::LockRelease>(&which)?;
                 context.answer(&format!("released {}", plain(&what.unwrap_or_default())), &done);
@@ -137,7 +137,7 @@ fn take_session(
     wish: &LockAcquire,
     at: &Located,
 ) -> Result<(), Problem> {
-    let Some(session_id) = wish.session.clone() else { return Ok(()) };
+    let Some(SessionName::Name(session_id)) = wish.session.clone() else { return Ok(()) };
     let cwd = context.directory()?.display().to_string();
     let said = format!("session {session_id} works on {}", at.work_tree.display());
     client.call::<method::SessionStart>(&SessionStart { session_id, cwd })?;

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use cxo_protocol::client::Pushed;
 use cxo_protocol::event::Topic;
 use cxo_protocol::methods::METHODS;
+use cxo_protocol::topic::{News, SessionNews};
 use cxo_protocol::{Event, TaskId};
 use rustix::event::Timespec;
 use serde_json::{Value, json};
 
 use crate::processes::is_gone_within;
-use crate::world::{Setting, World, git};
+use crate::world::{SAFETY_NET, Setting, World, git};
 
 /// Set it to have the page written instead of compared.
 const WRITE: &str = "CXO_WRITE_EXAMPLES";
@@ -113,6 +115,7 @@ fn steady(value: &mut Value) {
                     "pid" => *value = json!(4711),
                     "supervisor_pid" if value.is_u64() => *value = json!(4712),
                     "http_port" => *value = json!(8137),
+                    "quiet_seconds" => *value = json!(75),
                     "uptime_seconds" => *value = json!(12),
                     "seq" => *value = json!(42),
                     // Every one of them has a section of its own.
@@ -199,6 +202,7 @@ fn tell(story: &mut Story) {
     story.call("pubsub.subscribe", json!({"topics": ["lock.changed", "task.*"], "since": 0}));
     story.call("pubsub.unsubscribe", json!({"topics": ["task.*"]}));
     graph(story);
+    tell_of_work(story);
     story.call("session.end", json!({"session_id": "me"}));
     story.call("mirror.refresh", json!({}));
     story.call("mirror.status", json!({}));
@@ -309,6 +313,64 @@ fn tell_runs(story: &mut Story) {
     let daemon = story.world.daemon().unwrap();
     story.call("daemon.stop", json!({"agents": "end"}));
     assert!(is_gone_within(daemon, &LEFT_WITHIN), "it says that it leaves");
+}
+
+/// Sessions for work: one is left by its caller, and another one carries on.
+fn tell_of_work(story: &mut Story) {
+    let id = std::fs::read_to_string(story.world.state().join("id")).unwrap();
+    let workspaces = story.world.root().join("state/codex-orch").join(id.trim());
+    let shown = "/home/me/.local/state/codex-orch/k3v9x2m4q8z1";
+    story.names.push((workspaces.to_str().unwrap().to_owned(), shown));
+    let mut holder = story.world.client();
+    let mut quietly =
+        |method: &str, params: Value| holder.call_by_name(method, &params, None).unwrap();
+    let question = json!({"changed_files": 6, "estimate_minutes": 60, "risk": 2,
+        "parallel_workers": 2, "conflicting_paths": 2});
+    story.call("scheduler.decide_worktree", question);
+    let request = json!({"intent": "new_work", "owner": "cayde", "terminal_fingerprint": "tty-1",
+        "user_request": "Document the retry limits"});
+    let left = story.call("session.open", request);
+    let (number, root) = (left["session"]["id"].clone(), left["worktrees"][1]["id"].clone());
+    story.call("session.heartbeat", json!({"session_id": number}));
+    quietly("fs.write", json!({"path": "limits.md", "content": "20\n", "session_id": number}));
+    quietly("vcs.commit", json!({"message": "Limits", "session_id": number}));
+    let held = quietly("lock.acquire", json!({"path": "limits.md", "session_id": number}));
+    story.call("lock.heartbeat", json!({"lock_id": held["lock_id"], "ttl_seconds": 900}));
+    let by = quietly("session.open", json!({"intent": "resume_work"}))["session"]["id"].clone();
+    until_quiet(&story.world, left["session"]["session_id"].as_str().unwrap());
+    let query = json!({"requester_session_id": by, "heartbeat_timeout_seconds": 0});
+    story.call("resume.candidates.list", query);
+    let attach = json!({"requester_session_id": by, "target_session_id": number});
+    story.call("resume.candidates.attach", attach);
+    let stands = story.call("work.current_ref", json!({"session_id": by, "mode": "handoff"}));
+    story.call("work.current_ref.ack", json!({"session_id": by, "ref_id": stands["id"]}));
+    story.call("session.context", json!({"session_id": by}));
+    let spawn = json!({"session_id": by, "parent_worktree_id": root, "task_id": 7});
+    let task = story.call("worktree.spawn", spawn);
+    story.call("worktree.create", json!({"session_id": by, "task_id": 8}));
+    story.call("worktree.list", json!({}));
+    quietly("worktree.merge_to_parent", json!({"session_id": by, "worktree_id": task["id"]}));
+    let merge = json!({"session_id": by, "worktree_id": root});
+    story.call("worktree.merge_to_parent", merge);
+    story.call("session.list", json!({}));
+    story.call("session.cleanup", json!({}));
+    story.call("session.close", json!({"session_id": by}));
+}
+
+/// Waits until no connection holds a session.
+fn until_quiet(world: &World, session: &str) {
+    let mut client = world.client();
+    let topics = json!({"topics": ["session.changed"], "since": 0});
+    client.call_by_name("pubsub.subscribe", &topics, None).unwrap();
+    loop {
+        let heard = client.next_pushed(Some(SAFETY_NET)).unwrap().expect("nothing more came");
+        if let Pushed::Topic(event) = heard
+            && let News::SessionChanged(SessionNews::Quiet { session_id }) = &event.news
+            && session_id.as_str() == session
+        {
+            return;
+        }
+    }
 }
 
 /// [A3.1] [A8.6] A row without an example, and a reply that has changed, are found.

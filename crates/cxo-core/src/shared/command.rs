@@ -4,6 +4,7 @@ use cxo_protocol::shared::{SessionEnd, TokenLimits};
 use cxo_protocol::{AgentId, CommitId, LockId, LockPath, Principal, Role, SessionId, Timestamp};
 
 use super::graph::{GraphCommand, SliceLimits};
+use super::work::{Arrival, WorkCommand};
 
 /// Something that has to be decided about what is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum SharedCommand {
         tree: String,
         /// Whether it ends with its connection.
         of_connection: bool,
+        /// The connection that holds it from now on.
+        arrival: Option<Arrival>,
     },
     /// End a session.
     EndSession {
@@ -41,6 +44,15 @@ pub enum SharedCommand {
         /// Take it away from who holds it.
         force: bool,
         /// How long it is held without being renewed.
+        ttl_ms: u64,
+    },
+    /// Hold a lock for longer.
+    RenewLock {
+        /// The lock.
+        lock: LockId,
+        /// Who asks.
+        principal: Principal,
+        /// How long it is held without being renewed again.
         ttl_ms: u64,
     },
     /// Give a lock back.
@@ -115,6 +127,8 @@ pub enum SharedCommand {
         /// What.
         command: Box<GraphCommand>,
     },
+    /// About the work of sessions.
+    Work(WorkCommand),
 }
 
 /// A lock, by one of its names.

@@ -81,6 +81,11 @@ impl Locks {
         self.held.values()
     }
 
+    /// One of them.
+    pub fn get(&self, lock: &LockId) -> Option<&Lock> {
+        self.held.get(lock)
+    }
+
     /// Those that a session holds.
     pub fn of(&self, session: &SessionId) -> impl Iterator<Item = &Lock> {
         let ids = self.by_session.get(session).into_iter().flatten();
@@ -206,8 +211,38 @@ impl Locks {
         Ok(own)
     }
 
-    pub(super) fn free_all(&self, session: &SessionId) -> Vec<SharedEvent> {
-        self.of(session).map(|lock| freed(lock, LockEnd::SessionEnded)).collect()
+    pub(super) fn free_all(&self, session: &SessionId, why: LockEnd) -> Vec<SharedEvent> {
+        self.of(session).map(|lock| freed(lock, why)).collect()
+    }
+
+    /// A lock that is held.
+    pub(super) fn held(&self, id: &LockId, now: Timestamp) -> Result<&Lock, SharedRejected> {
+        let held = self.held.get(id).filter(|lock| lock.is_held_at(now));
+        held.ok_or_else(|| SharedRejected::NoLock { lock: id.clone() })
+    }
+
+    /// What a session holds, another one holds from now on under new fences: who held it before and
+    /// comes back is late.
+    pub(super) fn hand_over(
+        &self,
+        from: &SessionId,
+        to: &SessionId,
+        now: Timestamp,
+    ) -> Vec<SharedEvent> {
+        let mut events = self.free_all(from, LockEnd::HandedOver);
+        let held = self.of(from).filter(|lock| lock.is_held_at(now));
+        events.extend(held.zip(self.last_fence + 1..).map(|(lock, fence)| {
+            SharedEvent::LockAcquired {
+                lock: LockId::of(fence),
+                path: lock.on.path().cloned(),
+                kind: lock.on.kind(),
+                case: lock.on.case(),
+                session: to.clone(),
+                fence,
+                expires_at: lock.expires_at,
+            }
+        }));
+        events
     }
 
     pub(super) fn expire(&self, now: Timestamp) -> Vec<SharedEvent> {

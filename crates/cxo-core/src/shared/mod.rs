@@ -13,6 +13,7 @@ mod sessions;
 mod shares;
 mod submitted;
 mod tokens;
+pub mod work;
 
 use cxo_protocol::shared::SessionEnd;
 use cxo_protocol::{LockPath, Principal, RunId, SessionId, SharedEvent, TaskId, Timestamp};
@@ -23,10 +24,13 @@ pub use agents::{AGENT_LOST_AFTER_MS, Agents, MAX_AGENTS, Registered};
 pub use command::{SharedCommand, Submission, WhichLock};
 pub use locks::{Lock, Locks, MAX_LOCKS};
 pub use rejected::SharedRejected;
-pub use sessions::{MAX_SESSIONS, Session, Sessions};
+pub use sessions::{MAX_SESSIONS, Opened, Session, Sessions};
 pub use shares::Places;
 pub use submitted::{MAX_ENDED_TASKS, Submitted, SubmittedTasks};
 pub use tokens::{MAX_REPORT, Tokens, Use};
+pub use work::{Work, WorkCommand, WorkRejected};
+
+use sessions::Begun;
 
 /// An event with its time, ready to be stored in the repository's part of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct Shared {
     pub submitted: SubmittedTasks,
     /// What is to be done, and who does it.
     pub graph: Graph,
+    /// What sessions work on.
+    pub work: Work,
 }
 
 impl Shared {
@@ -63,29 +69,28 @@ impl Shared {
     ) -> Result<Vec<SharedEvent>, SharedRejected> {
         match command {
             SharedCommand::LimitTokens(limits) => Ok(self.tokens.limit(*limits)),
-            SharedCommand::StartSession { session, principal, tree, of_connection } => {
-                self.sessions.start(session, principal, tree, *of_connection)
+            SharedCommand::StartSession { session, principal, tree, of_connection, arrival } => {
+                let of_connection = *of_connection;
+                let begun = Begun { principal, tree, of_connection };
+                self.sessions.start_held(session, &begun, arrival.as_ref())
             }
             SharedCommand::EndSession { session, principal, why } => {
                 self.sessions.owned(session, principal)?;
-                Ok(self.end_session(session, *why).collect())
+                Ok(self.end_session(session, *why))
             }
-            SharedCommand::EndConnections => Ok(self.end_connections()),
+            SharedCommand::EndConnections => {
+                Ok(self.end_connections().into_iter().chain(self.let_go()).collect())
+            }
+            SharedCommand::Work(command) => self.decide_work(command, now),
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
                 self.sessions.owned(session, principal)?;
-                if *force && !principal.is_users() {
-                    return Err(SharedRejected::ForceDenied);
-                }
-                let own = || {
-                    let sessions = self.sessions.of(principal);
-                    let own = sessions.flat_map(|session| self.locks.of(session));
-                    own.fold(shares::Taken::default(), |taken, lock| shares::Taken {
-                        count: taken.count + 1,
-                        free_at: taken.free_at.into_iter().chain([lock.expires_at]).min(),
-                    })
-                };
-                let wish = locks::Wish { session, principal, on, force: *force, own: &own };
-                self.locks.acquire(&wish, *ttl_ms, now)
+                self.acquire((session, principal), (on, *force), *ttl_ms, now)
+            }
+            SharedCommand::RenewLock { lock, principal, ttl_ms } => {
+                let found = self.locks.held(lock, now)?;
+                self.sessions.owned(&found.session, principal)?;
+                let expires_at = now.plus_millis(*ttl_ms);
+                Ok(vec![SharedEvent::LockRenewed { lock: lock.clone(), expires_at }])
             }
             SharedCommand::ReleaseLock { session, principal, which } => {
                 self.sessions.owned(session, principal)?;
@@ -148,22 +153,36 @@ impl Shared {
         command: &GraphCommand,
         around: Around<'_>,
     ) -> Result<Vec<SharedEvent>, SharedRejected> {
-        if let GraphCommand::OfCase { session, .. } = command {
-            self.sessions.owned(session, around.principal)?;
-        }
+        let GraphCommand::OfCase { session, .. } = command else {
+            let events = self.graph.decide(command, around)?;
+            return Ok(events.into_iter().map(SharedEvent::Graph).collect());
+        };
+        self.sessions.owned(session, around.principal)?;
         let events = self.graph.decide(command, around)?;
-        Ok(events.into_iter().map(SharedEvent::Graph).collect())
+        let stands = self.after_checkpoint(session, &events);
+        Ok(events.into_iter().map(SharedEvent::Graph).chain(stands).collect())
     }
 
-    /// The end of a session, and of what it holds.
-    fn end_session(
+    fn acquire(
         &self,
-        session: &SessionId,
-        why: SessionEnd,
-    ) -> impl Iterator<Item = SharedEvent> {
-        let ended = SharedEvent::SessionEnded { session: session.clone(), why };
-        let claims = self.graph.claims.free_all(session).into_iter().map(SharedEvent::Graph);
-        self.locks.free_all(session).into_iter().chain(claims).chain(std::iter::once(ended))
+        (session, principal): (&SessionId, &Principal),
+        (on, force): (&LockPath, bool),
+        ttl_ms: u64,
+        now: Timestamp,
+    ) -> Result<Vec<SharedEvent>, SharedRejected> {
+        if force && !principal.is_users() {
+            return Err(SharedRejected::ForceDenied);
+        }
+        let own = || {
+            let sessions = self.sessions.of(principal);
+            let own = sessions.flat_map(|session| self.locks.of(session));
+            own.fold(shares::Taken::default(), |taken, lock| shares::Taken {
+                count: taken.count + 1,
+                free_at: taken.free_at.into_iter().chain([lock.expires_at]).min(),
+            })
+        };
+        let wish = locks::Wish { session, principal, on, force, own: &own };
+        self.locks.acquire(&wish, ttl_ms, now)
     }
 
     /// The sessions that are one connection's only end.
@@ -215,15 +234,14 @@ impl Shared {
         match event {
             SharedEvent::TokensLimited { limits } => self.tokens.limits = *limits,
             SharedEvent::SessionStarted { session, principal, tree, of_connection } => {
-                let begun = Session {
-                    principal: principal.clone(),
-                    tree: tree.clone(),
-                    of_connection: *of_connection,
-                    started_at: at,
-                };
-                self.sessions.put(session.clone(), begun);
+                let begun = Begun { principal, tree, of_connection: *of_connection };
+                self.sessions.begin(session.clone(), &begun, at);
             }
-            SharedEvent::SessionEnded { session, .. } => self.sessions.remove(session),
+            SharedEvent::SessionEnded { session, .. } => {
+                self.sessions.remove(session);
+                self.forget_work_of(session);
+            }
+            SharedEvent::Work(event) => self.evolve_work(event, at),
             SharedEvent::LockAcquired { lock, path, kind, case, session, fence, expires_at } => {
                 self.locks.put(Lock {
                     id: lock.clone(),

@@ -1,9 +1,9 @@
 //! Why what is shared stays as it is.
 
-use cxo_protocol::{AgentId, SessionId, TaskId, Timestamp};
+use cxo_protocol::{AgentId, LockId, SessionId, TaskId, Timestamp};
 
-use super::MAX_REPORT;
 use super::graph::GraphRejected;
+use super::{MAX_REPORT, WorkRejected};
 
 /// Why a command about what is shared changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,4 +95,13 @@ pub enum SharedRejected {
     /// It is about the work graph.
     #[error(transparent)]
     Graph(#[from] GraphRejected),
+    /// The lock is not held (any more).
+    #[error("nobody holds the lock {lock}")]
+    NoLock {
+        /// The lock.
+        lock: LockId,
+    },
+    /// About the work of sessions.
+    #[error(transparent)]
+    Work(#[from] WorkRejected),
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cxo_protocol::{Principal, SessionId, SharedEvent, Timestamp};
+use cxo_protocol::session_work::{Intent, ProcessMark};
+use cxo_protocol::{Principal, SessionId, SessionName, SharedEvent, Timestamp};
 
 use super::shares::Taken;
+use super::work::{Arrival, Presence};
 use super::{Places, SharedRejected, is_same_caller};
 
 /// Sessions at one time. Each is a person, a program or a root agent.
@@ -24,6 +26,36 @@ pub struct Session {
     pub of_connection: bool,
     /// When it began.
     pub started_at: Timestamp,
+    /// How many began before it, and one.
+    pub number: u64,
+    /// Whether somebody is there.
+    pub presence: Presence,
+    /// The process that it was last held by, where that is known.
+    pub process: Option<ProcessMark>,
+    /// What it was opened for, if it was opened for work.
+    pub opened: Option<Opened>,
+}
+
+/// What a session that was opened for work says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What for; never `auto`.
+    pub intent: Intent,
+    /// Which role it wishes for. What it may do is its token's to say.
+    pub role: Option<String>,
+    /// Who works in it.
+    pub owner: Option<String>,
+    /// On which terminal.
+    pub terminal: Option<String>,
+    /// What was asked for.
+    pub request: Option<String>,
+}
+
+/// A session that begins.
+pub(super) struct Begun<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) tree: &'a str,
+    pub(super) of_connection: bool,
 }
 
 /// All sessions.
@@ -31,6 +63,8 @@ pub struct Session {
 pub struct Sessions {
     open: BTreeMap<SessionId, Session>,
     pub(crate) by_principal: BTreeMap<Principal, BTreeSet<SessionId>>,
+    pub(crate) by_number: BTreeMap<u64, SessionId>,
+    last_number: u64,
 }
 
 impl Sessions {
@@ -39,9 +73,39 @@ impl Sessions {
         self.open.get(session)
     }
 
+    /// The session that a name or a number means.
+    pub fn named(&self, name: &SessionName) -> Option<&SessionId> {
+        match name {
+            SessionName::Number(number) => self.by_number.get(number),
+            SessionName::Name(name) => self.open.get_key_value(name).map(|(id, _)| id),
+        }
+    }
+
+    /// The one that began last, if it is still there.
+    pub fn newest(&self) -> Option<&SessionId> {
+        self.by_number.get(&self.last_number)
+    }
+
+    /// The name of a session that is named by its number.
+    pub(super) fn next_name(&self) -> SessionId {
+        let number = self.last_number + 1;
+        let numbered = (2_u64..).map(|again| SessionId::numbered(number, Some(again)));
+        let mut names = std::iter::once(SessionId::numbered(number, None)).chain(numbered);
+        // Somebody may have chosen the name; as many are tried as there are sessions, and one more.
+        names
+            .find(|name| !self.open.contains_key(name))
+            .unwrap_or_else(|| SessionId::numbered(number, None))
+    }
+
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&SessionId, &Session)> {
         self.open.iter()
+    }
+
+    /// Those with larger numbers than this one, by number.
+    pub fn after(&self, number: u64) -> impl Iterator<Item = (&SessionId, &Session)> {
+        let later = self.by_number.range(number.saturating_add(1)..);
+        later.filter_map(|(_, id)| self.open.get_key_value(id))
     }
 
     /// Those of one caller.
@@ -50,9 +114,11 @@ impl Sessions {
     }
 
     /// Whether somebody is there who works in a session: what it holds is then held for longer. One
-    /// that ends with its connection is there until it ends.
+    /// that ends with its connection is there until it ends, any other while a connection holds it.
     pub fn is_there(&self, session: &SessionId) -> bool {
-        self.open.get(session).is_some_and(|session| session.of_connection)
+        self.open.get(session).is_some_and(|session| {
+            session.of_connection || matches!(session.presence, Presence::Held { .. })
+        })
     }
 
     /// The session, if it is the caller's.
@@ -70,6 +136,19 @@ impl Sessions {
         } else {
             Err(SharedRejected::NotYours { session: session.clone() })
         }
+    }
+
+    /// Starts a session or takes it up again, and holds it from then on if somebody stays.
+    pub(super) fn start_held(
+        &self,
+        session: &SessionId,
+        begun: &Begun<'_>,
+        arrival: Option<&Arrival>,
+    ) -> Result<Vec<SharedEvent>, SharedRejected> {
+        let Begun { principal, tree, of_connection } = begun;
+        let mut events = self.start(session, principal, tree, *of_connection)?;
+        events.extend(arrival.map(|arrival| arrival.holds(session)));
+        Ok(events)
     }
 
     pub(super) fn start(
@@ -97,14 +176,39 @@ impl Sessions {
         }])
     }
 
-    pub(super) fn put(&mut self, id: SessionId, session: Session) {
+    /// A session begins.
+    pub(super) fn begin(&mut self, id: SessionId, begun: &Begun<'_>, at: Timestamp) {
+        self.last_number += 1;
+        let session = Session {
+            principal: begun.principal.clone(),
+            tree: begun.tree.to_owned(),
+            of_connection: begun.of_connection,
+            started_at: at,
+            number: self.last_number,
+            presence: Presence::Quiet { since: at },
+            process: None,
+            opened: None,
+        };
+        self.put(id, session);
+    }
+
+    /// Changes one of them, if it is there; not its principal and not its number.
+    pub(super) fn change(&mut self, id: &SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.open.get_mut(id) {
+            change(session);
+        }
+    }
+
+    fn put(&mut self, id: SessionId, session: Session) {
         self.remove(&id);
+        self.by_number.insert(session.number, id.clone());
         self.by_principal.entry(session.principal.clone()).or_default().insert(id.clone());
         self.open.insert(id, session);
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) {
         let Some(session) = self.open.remove(id) else { return };
+        self.by_number.remove(&session.number);
         if let Some(own) = self.by_principal.get_mut(&session.principal) {
             own.remove(id);
             if own.is_empty() {

@@ -98,6 +98,7 @@ pub(super) fn start(name: &str, principal: &Principal) -> SharedCommand {
         principal: principal.clone(),
         tree: "/tree".to_owned(),
         of_connection: false,
+        arrival: None,
     }
 }
 

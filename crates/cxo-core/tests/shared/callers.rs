@@ -185,8 +185,13 @@ impl Callers {
             }
             _ => {
                 let tree = "/tree".to_owned();
-                let start =
-                    SharedCommand::StartSession { session, principal, tree, of_connection: false };
+                let start = SharedCommand::StartSession {
+                    session,
+                    principal,
+                    tree,
+                    of_connection: false,
+                    arrival: None,
+                };
                 let answer = self.give(&Command::Shared(start), None);
                 assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
             }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cxo_core::shared::{Lock, WhichLock};
 use cxo_core::{Command, Repo, Shared, SharedCommand};
 use cxo_protocol::params::locks::{
-    LockAcquire, LockGranted, LockQuery, LockRelease, LockStatus, LockView, MAX_LOCK_WAIT_MS,
-    MAX_TTL_SECONDS,
+    LockAcquire, LockBeat, LockGranted, LockQuery, LockRelease, LockRenewed, LockStatus, LockView,
+    MAX_LOCK_WAIT_MS, MAX_TTL_SECONDS,
 };
 use cxo_protocol::params::sessions::Success;
 use cxo_protocol::{Code, LockKind, LockPath, Problem, SessionId};
@@ -96,6 +96,25 @@ impl Handlers {
         Ok(granted)
     }
 
+    pub(super) async fn renew_lock(
+        &self,
+        params: LockBeat,
+        call: &Call<'_>,
+    ) -> Result<Value, Problem> {
+        check_ttl(params.ttl_seconds)?;
+        let lock = params.lock_id;
+        let command = Command::Shared(SharedCommand::RenewLock {
+            lock: lock.clone(),
+            principal: call.principal().clone(),
+            ttl_ms: params.ttl_seconds.saturating_mul(1000),
+        });
+        let renewed = move |repo: &Repo| {
+            let held = repo.shared().locks.get(&lock);
+            held.map(|held| LockRenewed { success: true, expires_at: held.expires_at })
+        };
+        self.conclude(command, call, renewed).await
+    }
+
     /// When the next of the locks that overlap with this one ends by itself.
     fn next_expiry(&self, on: &LockPath) -> Instant {
         let now = fresh::now();
@@ -174,15 +193,23 @@ fn is_root(path: &str) -> bool {
     path.is_empty() || path == "." || path == "./"
 }
 
-fn check_times(params: &LockAcquire) -> Result<(), Problem> {
-    let bad = |why: String| {
-        Problem::new(Code::BadRequest, "the time cannot be that").because(why).keeping("no lock")
-    };
-    if params.ttl_seconds == 0 || params.ttl_seconds > MAX_TTL_SECONDS {
-        return Err(bad(format!("`ttl_seconds` is between 1 and {MAX_TTL_SECONDS}")));
+fn bad_time(why: String) -> Problem {
+    Problem::new(Code::BadRequest, "the time cannot be that")
+        .because(why)
+        .keeping("nothing was changed")
+}
+
+fn check_ttl(seconds: u64) -> Result<(), Problem> {
+    if seconds == 0 || seconds > MAX_TTL_SECONDS {
+        return Err(bad_time(format!("`ttl_seconds` is between 1 and {MAX_TTL_SECONDS}")));
     }
+    Ok(())
+}
+
+fn check_times(params: &LockAcquire) -> Result<(), Problem> {
+    check_ttl(params.ttl_seconds)?;
     if params.wait_ms > MAX_LOCK_WAIT_MS {
-        return Err(bad(format!("`wait_ms` is at most {MAX_LOCK_WAIT_MS}")));
+        return Err(bad_time(format!("`wait_ms` is at most {MAX_LOCK_WAIT_MS}")));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! the run loop and are answered after their commit.
 
 mod agents;
+mod asked;
 mod callers;
 mod files;
 mod graph;
@@ -12,13 +13,16 @@ mod sessions;
 mod start;
 mod submitted;
 mod trees;
+mod work;
+mod work_view;
+mod worktrees;
 
 use std::sync::Arc;
 
 use cxo_core::shared::graph::SliceLimits;
 use cxo_core::{Command, Repo, SharedCommand};
 use cxo_protocol::graph::Verdict;
-use cxo_protocol::methods::{Kind, ParseError, Request, Row, Scope};
+use cxo_protocol::methods::{Kind, Request, Scope};
 use cxo_protocol::params::sessions::ServerStatus;
 use cxo_protocol::params::{
     AgentsOnStop, Approve, DaemonStatus, DashboardLink, Done, EditPlan, ReceiptList, ReceiptOf,
@@ -29,6 +33,9 @@ use cxo_protocol::{Code, Principal, Problem, RunId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
+
+use asked::After;
+pub(crate) use asked::{IdemKey, known_method, understood};
 
 use crate::caller::{Call, Caller};
 use crate::capabilities::Capabilities;
@@ -41,6 +48,7 @@ use crate::http::Served;
 use crate::inbox::{Client, Inbox, Message, Place, Remember};
 use crate::keys::Keys;
 use crate::paths::Paths;
+use crate::presence::Presence;
 use crate::published::Published;
 use crate::remembered::Remembered;
 use crate::sign_in::SignIns;
@@ -83,6 +91,10 @@ pub(crate) struct Handlers {
     pub(crate) trees: Trees,
     /// What fits one slice of a plan.
     pub(crate) slice_limits: SliceLimits,
+    /// Which connections hold which sessions.
+    pub(crate) presence: Presence,
+    /// Held while a worktree is brought to where it can rest.
+    pub(crate) settling: tokio::sync::Mutex<()>,
     /// A second way into the store, for what is not held in memory.
     pub(crate) database: std::path::PathBuf,
 }
@@ -97,11 +109,7 @@ impl Handlers {
         caller: &Arc<Caller>,
     ) -> Result<Value, Problem> {
         let row = request.row();
-        let taken_up = if let Request::SessionStart(params) = &request {
-            Some(params.session_id.clone())
-        } else {
-            None
-        };
+        let after = After::of(&request);
         // Secrets are told once: they are kept nowhere.
         let is_secret = matches!(request, Request::AgentRegister(_) | Request::DashboardLink(_));
         let keeps = row.kind == Kind::Write && !is_secret;
@@ -121,10 +129,28 @@ impl Handlers {
             (Some(remember), _scope) => self.remembered.once(&remember, work).await,
         };
         // Also if it was answered before, on another connection.
-        if let (Some(session), Ok(_)) = (taken_up, &answer) {
-            caller.take_session(Some(session));
-        }
-        answer
+        let answer = answer?;
+        self.after(after, &answer, caller).await?;
+        Ok(answer)
+    }
+
+    /// What follows from an answer on the connection that hears it.
+    async fn after(
+        self: &Arc<Self>,
+        after: After,
+        answer: &Value,
+        caller: &Arc<Caller>,
+    ) -> Result<(), Problem> {
+        let session = match after {
+            After::Nothing => return Ok(()),
+            After::TakeUp(session) => session,
+            After::TakeUpAnswered => {
+                let Some(session) = work::session_in(answer) else { return Ok(()) };
+                self.settle_of(&session).await?;
+                session
+            }
+        };
+        self.take_up(session, caller).await
     }
 
     #[expect(clippy::too_many_lines, reason = "a table: one arm per method")]
@@ -139,6 +165,26 @@ impl Handlers {
             Request::WorkspaceInit(_) => json(&self.workspace()),
             Request::SessionStart(params) => self.start_session(params, call).await,
             Request::SessionEnd(params) => self.end_session(params, call).await,
+            Request::SessionOpen(params) => self.open_session(params, call).await,
+            Request::SessionHeartbeat(params) => self.session_heartbeat(params, call).await,
+            Request::SessionContext(params) => self.session_context(params, call).await,
+            Request::SessionClose(params) => self.close_session(params, call).await,
+            Request::SessionList(params) => json(&self.list_sessions(&params)),
+            Request::SessionCleanup(_) => self.clean_up(call).await,
+            Request::ResumeCandidatesList(params) => {
+                json(&self.list_candidates(&params, call.principal())?)
+            }
+            Request::ResumeCandidatesAttach(params) => self.attach(params, call).await,
+            Request::WorkCurrentRef(params) => self.current_ref(params, call).await,
+            Request::WorkCurrentRefAck(params) => self.acknowledge_ref(params, call).await,
+            Request::SchedulerDecideWorktree(params) => {
+                json(&cxo_core::shared::work::advise(&params))
+            }
+            Request::WorktreeCreate(params) => self.create_worktree(params, call).await,
+            Request::WorktreeSpawn(params) => self.spawn_worktree(params, call).await,
+            Request::WorktreeList(_) => json(&self.list_worktrees()),
+            Request::WorktreeMergeToParent(params) => self.merge_to_parent(params, call).await,
+            Request::LockHeartbeat(params) => self.renew_lock(params, call).await,
             Request::LockStatus(params) => json(&self.lock_status(&params).await?),
             Request::LockAcquire(params) => self.acquire_lock(params, call).await,
             Request::LockRelease(params) => self.release_lock(params, call).await,
@@ -455,39 +501,6 @@ async fn detached(
 ) -> Result<Value, Problem> {
     let done = tokio::spawn(work).await;
     done.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
-}
-
-/// The key under which a request is carried out once, and what of the request it stands for.
-#[derive(Debug)]
-pub(crate) struct IdemKey {
-    key: String,
-    body_hash: String,
-}
-
-impl IdemKey {
-    /// The key of a request with these parameters.
-    pub(crate) fn of(key: String, params: &Value) -> Self {
-        let body_hash = cxo_git::digest(params.to_string().as_bytes()).to_string();
-        Self { key, body_hash }
-    }
-}
-
-/// The request that a method's name and parameters make.
-pub(crate) fn understood(method: &str, params: Value) -> Result<Request, Problem> {
-    Request::parse(method, params).map_err(|error| not_understood(&error))
-}
-
-/// The row of a method.
-pub(crate) fn known_method(name: &str) -> Result<Row, Problem> {
-    Request::row_of(name).map_err(|error| not_understood(&error))
-}
-
-fn not_understood(error: &ParseError) -> Problem {
-    let code = match error {
-        ParseError::NoSuchMethod { .. } => Code::NoSuchMethod,
-        ParseError::BadParams { .. } => Code::BadRequest,
-    };
-    Problem::new(code, error.to_string()).keeping("nothing was changed")
 }
 
 fn json(reply: &impl Serialize) -> Result<Value, Problem> {

@@ -7,10 +7,11 @@ use cxo_core::{Command, SharedCommand, SharedRejected};
 use cxo_git::Repository;
 use cxo_protocol::params::sessions::{SessionStart, SessionStop, Success};
 use cxo_protocol::shared::SessionEnd;
-use cxo_protocol::{Code, Principal, Problem, SessionId};
+use cxo_protocol::{Code, Principal, Problem, SessionId, SessionName};
 use serde_json::Value;
 
 use super::Handlers;
+use super::work::left_by;
 use crate::caller::{Call, Caller, Stay};
 use crate::{fresh, problems};
 
@@ -31,13 +32,20 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         let tree = self.tree_of(Path::new(&params.cwd))?;
         self.is_opened_by_user(&tree, call.principal())?;
+        let session = params.session_id;
+        let arrival = self.presence.arrival(Some(&session), call.caller);
         let command = Command::Shared(SharedCommand::StartSession {
-            session: params.session_id.clone(),
+            session: session.clone(),
             principal: call.principal().clone(),
             tree,
             of_connection: false,
+            arrival: arrival.clone(),
         });
-        self.conclude(command, call, |_| Success::DONE).await
+        let answer = self.conclude(command, call, |_| Success::DONE).await?;
+        if let Some(arrival) = arrival {
+            self.hold_session(&session, &arrival, call.caller);
+        }
+        Ok(answer)
     }
 
     pub(super) async fn end_session(
@@ -45,31 +53,46 @@ impl Handlers {
         params: SessionStop,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let command = Command::Shared(SharedCommand::EndSession {
-            session: params.session_id.clone(),
-            principal: call.principal().clone(),
-            why: SessionEnd::Asked,
-        });
-        let answer = self.conclude(command, call, |_| Success::DONE).await?;
-        if call.caller.session().is_some_and(|current| current == params.session_id) {
-            call.caller.take_session(None);
-        }
-        self.changed.notify_waiters();
+        let session = self.session_named(&params.session_id)?;
+        let end = end_of(&session, call.principal());
+        let answer = self.conclude(end, call, |_| Success::DONE).await?;
+        self.has_ended(&session, call.caller);
         Ok(answer)
+    }
+
+    /// Ends a session on the way to an answer.
+    pub(super) async fn end(&self, session: &SessionId, call: &Call<'_>) -> Result<(), Problem> {
+        self.decide(end_of(session, call.principal()), call.principal()).await?;
+        self.has_ended(session, call.caller);
+        Ok(())
+    }
+
+    fn has_ended(&self, session: &SessionId, caller: &Caller) {
+        if caller.session().as_ref() == Some(session) {
+            caller.take_session(None);
+        }
+        self.presence.forget(session, caller);
+        self.changed.notify_waiters();
     }
 
     /// Ends what belongs to a connection that is gone.
     pub(crate) async fn farewell(self: &Arc<Self>, caller: &Caller) {
         caller.leave().await;
-        let Some(session) = caller.own_session() else { return };
-        let command = SharedCommand::EndSession {
+        let own = caller.own_session().map(|session| SharedCommand::EndSession {
             session,
             principal: caller.principal.clone(),
             why: SessionEnd::Disconnected,
-        };
-        // It waits for its place: a session that nobody can end would stay.
+        });
+        let left = self.presence.leave(caller).into_iter().map(left_by);
+        let commands: Vec<Command> = own.map(Command::Shared).into_iter().chain(left).collect();
+        if commands.is_empty() {
+            return;
+        }
+        // They wait for their places: a session that nobody can end, or that seems to be held, would
+        // stay.
         let this = self.clone();
-        let _ = tokio::task::spawn_blocking(move || this.inbox.report(command.into())).await;
+        let report = move || commands.into_iter().for_each(|command| this.inbox.report(command));
+        let _ = tokio::task::spawn_blocking(report).await;
         self.changed.notify_waiters();
     }
 
@@ -77,10 +100,11 @@ impl Handlers {
     /// or one that is made for the connection and ends with it.
     pub(super) async fn session_for(
         &self,
-        named: Option<&SessionId>,
+        named: Option<&SessionName>,
         caller: &Caller,
     ) -> Result<OnTree, Problem> {
-        let session = if let Some(session) = named.cloned().or_else(|| caller.session()) {
+        let named = named.map(|name| self.session_named(name)).transpose()?;
+        let session = if let Some(session) = named.or_else(|| caller.session()) {
             session
         } else {
             // Of two calls at once the second finds the session of the first.
@@ -119,6 +143,7 @@ impl Handlers {
             principal: caller.principal.clone(),
             tree: self.paths.work_tree.display().to_string(),
             of_connection: true,
+            arrival: None,
         });
         self.decide(command, &caller.principal).await?;
         caller.owns(session.clone());
@@ -129,7 +154,7 @@ impl Handlers {
     /// A session that was opened on its tree on purpose, for what writes there.
     pub(super) fn opened_session(
         &self,
-        named: Option<&SessionId>,
+        named: Option<&SessionName>,
         caller: &Caller,
     ) -> Result<OnTree, Problem> {
         let no_session = || {
@@ -138,25 +163,34 @@ impl Handlers {
                 .keeping("nothing was changed")
                 .try_next("session.start {\"session_id\": …, \"cwd\": …}")
         };
-        let session = named.cloned().or_else(|| caller.session()).ok_or_else(no_session)?;
+        let named = named.map(|name| self.session_named(name)).transpose()?;
+        let session = named.or_else(|| caller.session()).ok_or_else(no_session)?;
         let found = self.published.shared(|shared| {
             let found = shared.sessions.owned(&session, &caller.principal)?;
-            Ok::<_, SharedRejected>((found.tree.clone(), found.of_connection))
+            let worktree = shared.work.worktrees.of(&session).find(|(_, of)| of.path == found.tree);
+            let is_own = worktree.is_some();
+            let waits = found.opened.is_some() && !is_own;
+            Ok::<_, SharedRejected>((found.tree.clone(), found.of_connection || waits, is_own))
         });
-        let (tree, of_connection) = found.map_err(|rejected| problems::of_shared(&rejected))?;
-        if of_connection {
+        let (tree, has_none, is_own) = found.map_err(|rejected| problems::of_shared(&rejected))?;
+        if has_none {
             return Err(no_session());
         }
-        // The user may have ended the session by which an agent was let in.
-        self.is_opened_by_user(&tree, &caller.principal)?;
+        if !is_own {
+            // The user may have ended the session by which an agent was let in.
+            self.is_opened_by_user(&tree, &caller.principal)?;
+        }
         Ok(OnTree { session, tree: PathBuf::from(tree) })
     }
 
-    /// An agent works on a tree only where the user has a session open.
+    /// An agent works on a tree that is not its own only where the user has a session open.
     fn is_opened_by_user(&self, tree: &str, principal: &Principal) -> Result<(), Problem> {
         let is_open = self.published.shared(|shared| {
             let mut sessions = shared.sessions.iter().map(|(_, session)| session);
-            sessions.any(|open| open.tree == tree && open.principal.is_users())
+            sessions.any(|open| {
+                // One that waits for something to take over was not started on the tree.
+                open.tree == tree && open.principal.is_users() && open.opened.is_none()
+            })
         });
         if principal.is_users() || is_open {
             return Ok(());
@@ -179,4 +213,12 @@ impl Handlers {
         }
         Ok(repository.work_tree().display().to_string())
     }
+}
+
+fn end_of(session: &SessionId, principal: &Principal) -> Command {
+    Command::Shared(SharedCommand::EndSession {
+        session: session.clone(),
+        principal: principal.clone(),
+        why: SessionEnd::Asked,
+    })
 }

@@ -17,7 +17,7 @@ use cxo_protocol::params::trees::{
     TreeChanges, TreeCommit, TreeCommitted, TreeDiff,
 };
 use cxo_protocol::{
-    Case, Code, CommitId, ContentSha, LockKind, LockPath, Problem, SessionId, TreePath,
+    Case, Code, CommitId, ContentSha, LockKind, LockPath, Problem, SessionId, SessionName, TreePath,
 };
 
 use serde_json::Value;
@@ -191,14 +191,14 @@ impl Handlers {
     /// writes there or is granted a lock from there.
     async fn enter(
         self: &Arc<Self>,
-        named: Option<&SessionId>,
+        named: Option<&SessionName>,
         call: &Call<'_>,
     ) -> Result<Inside, Problem> {
         let OnTree { session, tree } = self.opened_session(named, call.caller)?;
         let open = self.tree(&tree).await?;
         let gate = open.gate.clone().write_owned().await;
         // Others wrote meanwhile, and sessions may have ended.
-        self.opened_session(Some(&session), call.caller)?;
+        self.opened_session(Some(&session.clone().into()), call.caller)?;
         Ok(Inside { session, tree, open, _gate: gate })
     }
 
@@ -233,15 +233,14 @@ impl Handlers {
         Ok(CommitScope::Paths(paths))
     }
 
-    fn session_tree(&self, tree: &Path) -> Result<SessionTree, Problem> {
-        let repository = Repository::discover(&self.paths.work_tree)
-            .map_err(|error| problems::of_git(&error))?;
+    pub(super) fn session_tree(&self, tree: &Path) -> Result<SessionTree, Problem> {
+        let repository = self.repository()?;
         let own = self.paths.tree_journal(tree).join("git");
         SessionTree::open(&repository, tree, &own).map_err(|error| problems::of_tree(&error))
     }
 
     /// Whether a session may write there now, as far as locks go: whether it holds a lock on it.
-    fn may_write(
+    pub(super) fn may_write(
         &self,
         session: &SessionId,
         file: &LockPath,
@@ -323,7 +322,7 @@ fn tree_path(text: &str) -> Result<TreePath, Problem> {
 }
 
 /// Who commits: the user, as git knows the user on this tree.
-fn author_of(tree: &Path) -> Result<Author, Problem> {
+pub(super) fn author_of(tree: &Path) -> Result<Author, Problem> {
     let repository = Repository::discover(tree).map_err(|error| problems::of_git(&error))?;
     let (name, email) = super::start::repository_author(&repository);
     Ok(Author { name, email })

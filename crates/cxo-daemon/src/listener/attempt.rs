@@ -61,8 +61,11 @@ impl AttemptSockets {
         let principal = Principal::Attempt(attempt.clone());
         let capability = Capability::whole(principal, None);
         let capability = self.gate.handlers.capabilities.issue(capability);
-        let arrival =
-            Arrival { transport: "attempt".into(), admission: Admission::Attempt(capability) };
+        let arrival = Arrival {
+            transport: "attempt".into(),
+            admission: Admission::Attempt(capability),
+            process: None,
+        };
         let taken = Taken::new(self.gate.clone(), self.leaving.clone(), MAX_ENTERING);
         let door = OwnDoor { listener, effect: effect.clone() };
         let taking = self.runtime.spawn(take(door, arrival, taken)).abort_handle();

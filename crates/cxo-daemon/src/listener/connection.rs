@@ -63,7 +63,7 @@ pub(super) async fn serve<R, W>(
 {
     let first = entered.first.take();
     let (subscriptions, notices) = Subscriptions::new();
-    let caller = Caller::new(entered.principal.clone());
+    let caller = Caller::new(entered.principal.clone(), entered.process.clone());
     let mut connection = Connection {
         wire,
         caller: Arc::new(caller),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cxo_protocol::problem::WireError;
+use cxo_protocol::session_work::ProcessMark;
 use cxo_protocol::wire::handshake::{
     ANY_AGENT, Challenged, Daemon, Hello, Known, Opened, Shake, token_id,
 };
@@ -30,6 +31,8 @@ pub(super) struct Entered {
     pub(super) opened: Option<Opened>,
     /// A request that came without a handshake.
     pub(super) first: Option<Vec<u8>>,
+    /// The process at the other end, where the system tells it.
+    pub(super) process: Option<ProcessMark>,
 }
 
 impl Entered {
@@ -60,7 +63,7 @@ where
 {
     let entering = async {
         match attempt_to_enter(wire, arrival, gate).await {
-            Ok(entered) => Some(entered),
+            Ok(entered) => Some(Entered { process: arrival.process.clone(), ..entered }),
             Err(Refusal::Gone) => None,
             Err(Refusal::Told(body)) => {
                 let _ = wire.send(body.as_bytes()).await;
@@ -141,7 +144,7 @@ where
     let mut opened = challenged.open(&proof)?;
     let welcome = opened.signer.sign(&json(&Shake::Welcome));
     wire.send(&welcome).await?;
-    Ok(Entered { principal, right, opened: Some(opened), first: None })
+    Ok(Entered { principal, right, opened: Some(opened), first: None, process: None })
 }
 
 /// Whoever shows a token, or a code that becomes one.
@@ -169,7 +172,7 @@ where
     };
     let (token, expires_at) = token.map(|token| (token.secret, token.expires_at)).unzip();
     wire.send(&json(&SignedIn::Welcome { token, expires_at })).await?;
-    Ok(Entered { principal, right, opened: None, first: None })
+    Ok(Entered { principal, right, opened: None, first: None, process: None })
 }
 
 fn json(said: &impl Serialize) -> Vec<u8> {
@@ -252,5 +255,5 @@ fn without_handshake(frame: Vec<u8>, arrival: &Arrival, gate: &Gate) -> Result<E
             }
         },
     };
-    Ok(Entered { principal, right, opened: None, first: Some(frame) })
+    Ok(Entered { principal, right, opened: None, first: Some(frame), process: None })
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cxo_protocol::address::Way;
+use cxo_protocol::session_work::ProcessMark;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, oneshot};
@@ -25,6 +26,7 @@ use crate::capabilities::CapabilityId;
 use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving, Right};
 use crate::paths::Paths;
+use crate::presence;
 pub(crate) use entering::{Place, Places};
 use entry::Entered;
 use uds::Peer;
@@ -61,15 +63,18 @@ struct Arrival {
     /// What the handshake calls the way that it took.
     transport: Arc<str>,
     admission: Admission,
+    /// The process at the other end, where the system tells it.
+    process: Option<ProcessMark>,
 }
 
 impl Arrival {
     /// By this process. An agent is a process of this user, too: it needs a key all the same.
     fn by(self, peer: Peer, gate: &Gate) -> Self {
+        let this = Self { process: peer.pid.and_then(presence::mark_of), ..self };
         let is_agent = || peer.pid.is_none_or(|pid| gate.supervised().is_supervised(pid));
-        match self.admission {
-            Admission::Peer if is_agent() => Self { admission: Admission::Key, ..self },
-            Admission::Peer | Admission::Key | Admission::Attempt(_) | Admission::Bearer => self,
+        match this.admission {
+            Admission::Peer if is_agent() => Self { admission: Admission::Key, ..this },
+            Admission::Peer | Admission::Key | Admission::Attempt(_) | Admission::Bearer => this,
         }
     }
 }
@@ -151,14 +156,16 @@ pub(crate) async fn serve(bound: Bound, gate: Arc<Gate>, mut leaving: Leaving) {
     let mut taken = Taken::new(gate, leaving.clone(), MAX_ENTERING);
     let arrival = match &bound {
         Bound::Uds(_, PeerUid::IsNotEnough) => {
-            Arrival { transport: "uds".into(), admission: Admission::Key }
+            Arrival { transport: "uds".into(), admission: Admission::Key, process: None }
         }
         Bound::Uds(_, PeerUid::IsEnough) => {
-            Arrival { transport: "uds".into(), admission: Admission::Peer }
+            Arrival { transport: "uds".into(), admission: Admission::Peer, process: None }
         }
-        Bound::Tcp(_, port) => {
-            Arrival { transport: format!("tcp:{port}").into(), admission: Admission::Key }
-        }
+        Bound::Tcp(_, port) => Arrival {
+            transport: format!("tcp:{port}").into(),
+            admission: Admission::Key,
+            process: None,
+        },
     };
     loop {
         let arrival = arrival.clone();
@@ -242,7 +249,7 @@ pub(crate) async fn attend_bearer<R, W>(
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer };
+    let arrival = Arrival { transport: "ws".into(), admission: Admission::Bearer, process: None };
     let mut wire = Wire::new(read, write, gate.strangers_room.clone());
     let entered = enter(&mut wire, &arrival, &gate, &mut leaving).await;
     if entered.is_some() {

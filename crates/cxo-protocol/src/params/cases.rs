@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::NodeSummary;
 use crate::graph::{Checkpoint, Contract, NodeId, StepResult};
-use crate::{SessionId, Timestamp};
+use crate::{SessionName, Timestamp};
 
 /// See `resume.next`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -12,7 +12,7 @@ use crate::{SessionId, Timestamp};
 pub struct ResumeNext {
     /// The session that is to do it: one of the caller's. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// The case that a session is to do, and all that it needs to go on with it.
@@ -48,7 +48,7 @@ pub struct CaseBegin {
     pub case_id: NodeId,
     /// The session that does it: one of the caller's. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
     /// The fence of the claim, so that a late call is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
@@ -71,7 +71,7 @@ pub struct StepCheck {
     pub case_id: NodeId,
     /// The session that does it: one of the caller's. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
     /// The fence of the claim, so that a late call is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
@@ -95,7 +95,7 @@ pub struct CaseComplete {
     pub case_id: NodeId,
     /// The session that does it: one of the caller's. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
     /// The fence of the claim, so that a late call is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LockId, LockKind, SessionId, Timestamp};
+use crate::{LockId, LockKind, SessionId, SessionName, Timestamp};
 
 /// How long a lock is held without being renewed, in seconds, if nobody says otherwise.
 pub const DEFAULT_TTL_SECONDS: u64 = 600;
@@ -93,7 +93,7 @@ pub struct LockAcquire {
         alias = "owner_session",
         skip_serializing_if = "Option::is_none"
     )]
-    pub session: Option<SessionId>,
+    pub session: Option<SessionName>,
 }
 
 /// A lock was granted.
@@ -129,5 +129,25 @@ pub struct LockRelease {
         alias = "owner_session",
         skip_serializing_if = "Option::is_none"
     )]
-    pub session: Option<SessionId>,
+    pub session: Option<SessionName>,
+}
+
+/// See `lock.heartbeat`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockBeat {
+    /// The lock.
+    pub lock_id: LockId,
+    /// How long it is held from now on without being renewed again.
+    #[serde(default = "default_ttl")]
+    pub ttl_seconds: u64,
+}
+
+/// A lock is held for longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LockRenewed {
+    /// Always true.
+    pub success: bool,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SessionId;
+use crate::{SessionId, SessionName};
 
 /// It was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -31,8 +31,8 @@ pub struct SessionStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionStop {
-    /// The session.
-    pub session_id: SessionId,
+    /// The session, by name or number.
+    pub session_id: SessionName,
 }
 
 /// See `pubsub.subscribe`.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitId, SessionId};
+use crate::{CommitId, SessionName};
 
 /// How the content of a file is written in JSON.
 #[derive(
@@ -30,7 +30,7 @@ pub struct FileRead {
     pub encoding: Encoding,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// A file.
@@ -64,7 +64,7 @@ pub struct FileWrite {
     pub fence: Option<u64>,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// A file was written, and is on the disk.
@@ -86,7 +86,7 @@ pub struct FilePatch {
     pub base_commit: CommitId,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// A patch was applied as a whole.
@@ -110,7 +110,7 @@ pub struct TreeDiff {
     pub against: Option<String>,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// What a session's tree has changed.
@@ -137,7 +137,7 @@ pub struct TreeCommit {
     pub paths: Option<Vec<String>>,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }
 
 /// A commit was made.
@@ -159,5 +159,5 @@ pub struct BranchPush {
     pub branch: String,
     /// One of the caller's sessions. Without it, the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
+    pub session_id: Option<SessionName>,
 }

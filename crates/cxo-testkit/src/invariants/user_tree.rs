@@ -16,7 +16,7 @@ use crate::TestkitError;
 const GIT_FILES: [&str; 4] = ["index", "HEAD", "config", "info/exclude"];
 const GIT_FOLDERS: [&str; 3] = ["hooks", "logs/refs/stash", "worktrees"];
 /// Refs that the orchestrator may add.
-const OUR_REFS: [&str; 2] = ["refs/heads/result-", "refs/codex-orch/"];
+const OUR_REFS: [&str; 3] = ["refs/heads/result-", "refs/heads/cxo/", "refs/codex-orch/"];
 /// The folder in the working tree that shows the orchestrator's state.
 const OUR_FOLDER: &str = ".codex-orch";
 

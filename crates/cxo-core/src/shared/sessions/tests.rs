@@ -32,6 +32,7 @@ fn a_session_is_its_own_callers_only() {
         principal: by_agent("s"),
         tree: "/other".to_owned(),
         of_connection: false,
+        arrival: None,
     };
     assert_eq!(stage.ask(&elsewhere), taken);
     let foreign = Err(SharedRejected::NotYours { session: session("s") });

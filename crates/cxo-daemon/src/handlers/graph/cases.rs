@@ -5,7 +5,7 @@ use cxo_protocol::graph::{Contract, NodeId};
 use cxo_protocol::params::cases::{
     CaseBegin, CaseComplete, CaseStanding, NextCase, ResumeNext, StepCheck,
 };
-use cxo_protocol::{Problem, SessionId};
+use cxo_protocol::{Problem, SessionId, SessionName};
 use serde_json::Value;
 
 use super::views;
@@ -70,7 +70,7 @@ impl Handlers {
 
     async fn about_case(
         &self,
-        (case, session): (NodeId, Option<SessionId>),
+        (case, session): (NodeId, Option<SessionName>),
         asked: CaseCall,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {

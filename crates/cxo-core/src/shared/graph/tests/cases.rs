@@ -108,6 +108,7 @@ fn a_claim_of_who_is_there_does_not_end() {
         principal: by_agent("c"),
         tree: "/tree".to_owned(),
         of_connection: true,
+        arrival: None,
     };
     board.stage.ask(&there).unwrap();
     board.begin("c", case).unwrap();
