@@ -103,16 +103,24 @@ fn another_session_carries_on_where_one_was_killed() {
     assert_eq!(pinned["pins"][0]["subject"], "Two", "{pinned}");
 }
 
-/// [B3.3] Of many who want to take over the same at once, exactly one has it.
+/// [B3.3] [B3.1] Who leaves it open goes on with what the same owner left on the same terminal, and
+/// anybody else begins something. Of many who want to take over the same at once, exactly one has it.
 #[test]
 fn of_many_who_want_it_one_has_it() {
     let mut world = World::new("");
     world.start();
     let mut news = hear(&world, &["session.changed"]);
     let mut a = Caller::of(&world);
-    let (session, root, _) = rooted(&a.ask("session.open", &json!({"intent": "new_work"})));
+    let of = |owner: &str| json!({"owner": owner, "terminal_fingerprint": "tty-1", "heartbeat_timeout_seconds": 0});
+    let (session, root, _) = rooted(&a.ask("session.open", &of("cayde")));
     a.kill();
     until(&mut news, is_quiet(&session));
+    let mut client = world.client();
+    let same = ask(&mut client, "session.open", of("cayde"));
+    assert_eq!(same["action_required"], "select_resume_candidate", "{same}");
+    assert_eq!(same["candidates"][0]["id"], 1);
+    let other = ask(&mut client, "session.open", of("ana"));
+    assert_eq!(other["session"]["intent"], "new_work");
     let at_once = Arc::new(Barrier::new(8));
     let takers: Vec<_> = (0..8)
         .map(|_| {
