@@ -25,15 +25,15 @@ fn another_session_carries_on_where_one_was_killed() {
     a.ask("fs.write", &json!({"path": "src/one.rs", "content": "one\n"}));
     a.ask("vcs.commit", &json!({"message": "One", "paths": ["src/one.rs"]}));
     a.ask("fs.write", &json!({"path": "src/two.rs", "content": "half of tw"}));
-    let files = json!({"session_id": 1, "required_files": ["src/one.rs"], "mode": "resume"});
-    a.ask("work.current_ref", &files);
     let mut b = world.client();
     let case = json!({"level": "case", "title": "Two files are there", "priority": 3});
     let case = ask(&mut b, "task.create", case)["id"].clone();
     let taken = a.ask("resume.next", &json!({"session_id": "session-1"}));
     assert_eq!(taken["case"]["id"], case, "{taken}");
     a.ask("case.begin", &json!({"case_id": case, "session_id": 1}));
-    a.ask("step.check", &json!({"case_id": case, "step_title": "one", "result": "pass"}));
+    let one = json!({"case_id": case, "step_title": "one", "result": "pass",
+        "required_files": ["src/one.rs"]});
+    a.ask("step.check", &one);
 
     let waiting = ask(&mut b, "session.open", json!({"intent": "resume_work"}));
     assert_eq!(waiting["action_required"], "open_new_work", "{waiting}");
