@@ -38,6 +38,7 @@ impl Large {
             principal: Principal::User,
             tree: "/tree".to_owned(),
             of_connection: false,
+            arrival: None,
         };
         this.repo.handle(&Command::Shared(start), this.now).unwrap();
         let mut last_feature = None;

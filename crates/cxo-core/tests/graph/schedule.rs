@@ -83,6 +83,7 @@ impl Schedule {
             principal: agent(nth),
             tree: "/tree".to_owned(),
             of_connection: false,
+            arrival: None,
         };
         let facts = self.repo.handle(&Command::Shared(command), self.now).unwrap();
         self.take(facts);
