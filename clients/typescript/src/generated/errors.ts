@@ -99,6 +99,25 @@ export const ERRORS = {
   key_reused: { code: 409, row: "CX1711" },
   /** There is no such remote, or its address is of a kind that could run a program. */
   bad_remote: { code: 422, row: "CX1712" },
+  /** There is no worktree of that number. */
+  no_worktree: { code: 404, row: "CX1713" },
+  /**
+   * The session is alive: nothing is taken over from it. It is a candidate when nobody was seen in it
+   * for a minute.
+   */
+  session_alive: { code: 409, row: "CX1714" },
+  /** The session left nothing to go on with, or the one that asks works on something of its own. */
+  nothing_to_resume: { code: 409, row: "CX1715" },
+  /**
+   * The work does not merge cleanly with the worktree above. Both are as they were: merge in the
+   * lower one first.
+   */
+  merge_conflict: { code: 409, row: "CX1716" },
+  /**
+   * Files that are in no commit would be lost or written over. They are as they were: commit them
+   * first.
+   */
+  uncommitted: { code: 409, row: "CX1717" },
   /** The work graph has no such node. */
   no_such_node: { code: 404, row: "CX1721" },
   /**

@@ -25,6 +25,8 @@ export interface Topics {
   "session.changed": t.SessionNews;
   /** The work graph changed, or somebody took or let go of a case. */
   "graph.changed": t.GraphNews;
+  /** A worktree of sessions took a step. */
+  "worktree.changed": t.WorktreeNews;
   /** A person is needed. */
   "question.asked": t.QuestionNews;
   /** How one signs in changed. */

@@ -182,6 +182,48 @@ export interface CallerView {
   role: Role;
 }
 
+/** A session that nobody is in and that has something to go on with. */
+export interface Candidate {
+  /** The role that it wished for. */
+  agent_role?: string | null;
+  /** Where it stands, in short. */
+  current_ref: RefView;
+  /** The tree that it works on. */
+  cwd: string;
+  /** Its number. */
+  id: number;
+  /** What it was opened for. */
+  intent?: Intent | null;
+  /** Who works in it. */
+  owner?: string | null;
+  /** Whether somebody is there. */
+  presence: PresenceWord;
+  /** For how many seconds nobody was. */
+  quiet_seconds?: number | null;
+  /** Its name. */
+  session_id: SessionId;
+  /** When it began. */
+  started_at: Timestamp;
+  /** On which terminal. */
+  terminal_fingerprint?: string | null;
+  /** What was asked for. */
+  user_request?: string | null;
+}
+
+/** What could be taken over. */
+export interface CandidateList {
+  /** The one that is quiet the longest first. */
+  candidates: Candidate[];
+}
+
+/** See `resume.candidates.list`. */
+export interface CandidatesQuery {
+  /** After how many seconds of quiet a session is a candidate; a minute if absent. */
+  heartbeat_timeout_seconds?: number | null;
+  /** Who would take over. */
+  requester_session_id: SessionName;
+}
+
 /** See `case.begin`. */
 export interface CaseBegin {
   /** The case. */
@@ -195,7 +237,7 @@ export interface CaseBegin {
   /** Files that whoever goes on has to read. */
   required_files?: string[];
   /** The session that does it: one of the caller's. Without it, the connection's. */
-  session_id?: SessionId | null;
+  session_id?: SessionName | null;
 }
 
 /** See `case.complete`. */
@@ -209,7 +251,7 @@ export interface CaseComplete {
   /** Files that whoever goes on has to read. */
   required_files?: string[];
   /** The session that does it: one of the caller's. Without it, the connection's. */
-  session_id?: SessionId | null;
+  session_id?: SessionName | null;
   /** What was done. */
   summary: string;
 }
@@ -325,6 +367,18 @@ export interface ClaimView {
   session_id: SessionId;
 }
 
+/** What was tidied up. */
+export interface CleanedUp {
+  /** Sessions that were ended: nobody was there, and they left nothing. */
+  ended: SessionId[];
+  /** Sessions that stay, and why. */
+  kept: KeptSession[];
+  /** Worktrees of nobody that stay, and why. */
+  kept_worktrees: KeptWorktree[];
+  /** Worktrees that were given back. */
+  reclaimed: WorktreeId[];
+}
+
 export type CommitId = string;
 
 /** What a case was begun with. */
@@ -335,6 +389,16 @@ export interface Contract {
   input_contract?: unknown;
   /** Files that whoever goes on has to read. */
   required_files?: string[];
+}
+
+/** See `work.current_ref`. */
+export interface CurrentRef {
+  /** How much of it. */
+  mode?: RefMode;
+  /** The files that have to be read before going on; they take the place of those before. */
+  required_files?: string[] | null;
+  /** The session. */
+  session_id: SessionName;
 }
 
 /** Which daemon it is. */
@@ -647,6 +711,34 @@ export type GraphNews =
       /** By whom. */
       session_id: SessionId;
     };
+
+/** A lock of a session. */
+export interface HeldLock {
+  /** When it ends by itself. */
+  expires_at: Timestamp;
+  /** Its fence. */
+  fence: number;
+  /** The lock. */
+  lock_id: LockId;
+  /** What is locked; empty for everything. */
+  path: string;
+}
+
+/** What a session is opened for. */
+export type Intent =
+  /** To begin something, on a worktree of its own. */
+  | "new_work"
+  /** To take over what another session left. */
+  | "resume_work"
+  /** The second if the same owner left something on the same terminal, else the first. */
+  | "auto";
+
+/** Where a piece of work is done. */
+export type Isolation =
+  /** In the tree that is there. */
+  | "shared"
+  /** In a worktree of its own. */
+  | "worktree";
 
 /** How much of each side of a conflict a resolution kept. */
 export interface Kept {
@@ -1243,6 +1335,15 @@ export interface PlanTask {
   title: string;
 }
 
+/** Whether somebody is there in a session. */
+export type PresenceWord =
+  /** A connection holds it. */
+  | "present"
+  /** No connection holds it, and its process is there. */
+  | "running"
+  /** Nobody is seen. */
+  | "quiet";
+
 /** Who calls, as far as rights go. Given by how the caller proved itself, never by what it says. */
 export type Principal =
   /** The user, by the key of the repository's daemon. */
@@ -1369,6 +1470,73 @@ export interface Recovered {
   pins: Pin[];
 }
 
+/** See `work.current_ref.ack`. */
+export interface RefAck {
+  /** The reference that was read. */
+  ref_id: RefId;
+  /** The session. */
+  session_id: SessionName;
+}
+
+/** A reference to where a session stands. */
+export type RefId = number;
+
+/** How much a reference carries. */
+export type RefMode =
+  /** What, where and what next, in a few lines: for going on after a compaction. */
+  | "compact"
+  /** The same in full, with the files to be read and the worktrees: for coming back. */
+  | "resume"
+  /** All of that, with what was asked for and the locks: for somebody who knows nothing of it. */
+  | "handoff";
+
+/** Whether there is something to go on with. */
+export type RefStatus =
+  /** There is. */
+  | "active"
+  /** What was begun is done. */
+  | "completed";
+
+/** Where a session stands. */
+export interface RefView {
+  /** Whether this version was acknowledged. */
+  acknowledged: boolean;
+  /** Its branch, where it is a worktree of the session. */
+  branch?: string | null;
+  /** The tree to work in. */
+  cwd: string;
+  /** The reference. */
+  id: RefId;
+  /** The locks that the session holds. */
+  locks?: HeldLock[];
+  /** How much of it this is. */
+  mode: RefMode;
+  /** What comes next. */
+  next_action: string;
+  /** The node. */
+  node_id?: number;
+  /** Its level. */
+  node_type?: string;
+  /** The files that have to be read before going on. */
+  required_files?: string[];
+  /** The session's number. */
+  session: number;
+  /** The session. */
+  session_id: SessionId;
+  /** Whether there is something to go on with. */
+  status: RefStatus;
+  /** What it is about and what has been done. */
+  summary: string;
+  /** What was asked for. */
+  user_request?: string | null;
+  /** Grows with every change. */
+  version: number;
+  /** Its worktree, where it is one of the session. */
+  worktree_id?: WorktreeId | null;
+  /** All worktrees of the session. */
+  worktrees?: WorktreeView[];
+}
+
 /** Why a slice is planned again. */
 export type ReplanReason =
   /** It does not fit one context: it is cut in two. */
@@ -1381,7 +1549,7 @@ export type ReplanReason =
 /** See `resume.next`. */
 export interface ResumeNext {
   /** The session that is to do it: one of the caller's. Without it, the connection's. */
-  session_id?: SessionId | null;
+  session_id?: SessionName | null;
 }
 
 /** See `run.resume`. */
@@ -1904,7 +2072,7 @@ export interface StepCheck {
   /** What came of it. A failed result is a failed step; it can be checked again. */
   result: StepResult;
   /** The session that does it: one of the caller's. Without it, the connection's. */
-  session_id?: SessionId | null;
+  session_id?: SessionName | null;
   /** The step's title. A step of another title is made. */
   step_title: string;
 }
@@ -2352,4 +2520,166 @@ export interface WorkspaceView {
   db_path: string;
   /** The top of the repository's main work tree, or its git directory where there is none. */
   repo_path: string;
+}
+
+/** Whether a piece of work needs a worktree of its own. */
+export interface WorktreeAdvice {
+  /** Where it is done. */
+  mode: Isolation;
+  /** What gave them. */
+  reasons: string[];
+  /** The points. */
+  score: number;
+}
+
+/** What happened to a worktree. */
+export type WorktreeChange =
+  /** It is going to be made. */
+  | "planned"
+  /** It is there. */
+  | "made"
+  /** It cannot be made. */
+  | "failed"
+  /** Its work goes into the one above. */
+  | "merging"
+  /** Its work is in there. */
+  | "merged"
+  /** Its work is not in there, and the one above is as it was. */
+  | "taken_back"
+  /** It is being given back. */
+  | "reclaiming"
+  /** It holds something and stays. */
+  | "kept"
+  /** It is gone. */
+  | "reclaimed";
+
+/** See `worktree.create`: below the user's own checkout. */
+export interface WorktreeCreate {
+  /** What it begins at; where the one above is if absent. */
+  base_ref?: string | null;
+  /** Its branch, which must not be there yet. */
+  branch?: string | null;
+  /** Always true: a worktree is on the disk. */
+  create_on_disk?: boolean | null;
+  /** Where. Only the user may say. */
+  path?: string | null;
+  /** The session that is to have it: one of the caller's. Without it, the connection's, or nobody. */
+  session_id?: SessionName | null;
+  /** The node of the work graph that it is for. */
+  task_id?: number | null;
+}
+
+/** A worktree that is kept for sessions. */
+export type WorktreeId = number;
+
+/** Which place a worktree has among the others. */
+export type WorktreeKind =
+  /** The user's own checkout, which all others come from. */
+  | "main"
+  /** A session's own. */
+  | "session_root"
+  /** For a part of the work, below another. */
+  | "task";
+
+/** The worktrees that are kept for sessions, and the user's own. */
+export interface WorktreeList {
+  /** The oldest first. */
+  worktrees: WorktreeView[];
+}
+
+/** See `worktree.merge_to_parent`. */
+export interface WorktreeMerge {
+  /** Whose it is. */
+  session_id: SessionName;
+  /** The worktree. */
+  worktree_id: WorktreeId;
+}
+
+/** The work of a worktree is in the one above, and the worktree is given back. */
+export interface WorktreeMerged {
+  /** Where that one is now. */
+  commit_sha: CommitId;
+  /** The one above. */
+  parent_id: WorktreeId;
+  /** Whether the worktree is gone. */
+  reclaimed: boolean;
+  /** Always true. */
+  success: boolean;
+  /** Why it is not. */
+  why_kept?: string | null;
+}
+
+/** See `worktree.changed`. */
+export interface WorktreeNews {
+  /** What happened. */
+  change: WorktreeChange;
+  /** Why, where it is not what was wanted. */
+  why?: string | null;
+  /** The worktree. */
+  worktree_id: WorktreeId;
+}
+
+/** See `scheduler.decide_worktree`. */
+export interface WorktreeQuestion {
+  /** How many files are likely to change. */
+  changed_files?: number;
+  /** How many of its paths others work on. */
+  conflicting_paths?: number;
+  /** How many minutes it is likely to take. */
+  estimate_minutes?: number;
+  /** How many others work at the same time. */
+  parallel_workers?: number;
+  /** How risky it is: 0 not at all, 1 a little, and so on. */
+  risk?: number;
+}
+
+/** See `worktree.spawn`: below another worktree. */
+export interface WorktreeSpawn {
+  /** What it begins at; where the one above is if absent. */
+  base_ref?: string | null;
+  /** Its branch, which must not be there yet. */
+  branch?: string | null;
+  /** Always true: a worktree is on the disk. */
+  create_on_disk?: boolean | null;
+  /** The one above. */
+  parent_worktree_id: WorktreeId;
+  /** Where. Only the user may say. */
+  path?: string | null;
+  /** The session that is to have it. */
+  session_id: SessionName;
+  /** The node of the work graph that it is for. */
+  task_id?: number | null;
+}
+
+/** How far a worktree is. */
+export type WorktreeState =
+  /** It is being made. */
+  | "planned"
+  /** It can be worked in. */
+  | "ready"
+  /** Its work is being put into the worktree above. */
+  | "merging"
+  /** It is being given back. */
+  | "reclaiming";
+
+/** A worktree. */
+export interface WorktreeView {
+  /** The commit that it began at. */
+  base_commit?: CommitId | null;
+  /** Its branch. */
+  branch?: string | null;
+  /** The worktree. */
+  id: WorktreeId;
+  /** Its place among the others. */
+  kind: WorktreeKind;
+  /** The one above. */
+  parent_id?: WorktreeId | null;
+  /** Where. */
+  path: string;
+  /** Whose it is. */
+  session_id?: SessionId | null;
+  /** How far it is. */
+  state: WorktreeState;
+  /** The node of the work graph that it is for. */
+  task_id?: number | null;
 }
