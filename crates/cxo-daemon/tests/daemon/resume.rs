@@ -87,7 +87,7 @@ fn another_session_carries_on_where_one_was_killed() {
         (&json!("completed"), &json!("Both are there"))
     );
     let steps = ask(&mut b, "task.list", json!({"level": "step"}));
-    assert_eq!(steps["tasks"].as_array().unwrap().len(), 2, "nothing was done twice: {steps}");
+    assert_eq!(steps["nodes"].as_array().unwrap().len(), 2, "nothing was done twice: {steps}");
     let log = git(&path, &["log", "--format=%s", "main..HEAD"]);
     assert_eq!(log, "Two\nOne");
     assert_eq!(worktrees(&world), 2, "nothing was made twice");

@@ -293,10 +293,9 @@ fn tidying_up_keeps_what_holds_something() {
         .collect();
     write(&opened[1].2, "open.txt", "not committed\n");
     commit_in(&opened[2].2, "done.txt", "committed\n");
-    for caller in &mut callers[..3] {
+    // One after the other: they would be heard of in any order.
+    for (caller, (session, ..)) in callers[..3].iter_mut().zip(&opened) {
         caller.kill();
-    }
-    for (session, ..) in &opened[..3] {
         until(&mut news, is_quiet(session));
     }
     let theirs = world.at("theirs");
