@@ -1,6 +1,8 @@
 //! Makes, merges and gives back a linked worktree: `linked add|merge|resume|reclaim REPOSITORY STATE PATH`.
 //! The branch is `cxo/w`, the marker `w`, and it is merged into the checkout. The tests kill it.
 
+#![expect(clippy::print_stdout, reason = "what it prints is what the tests read")]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};

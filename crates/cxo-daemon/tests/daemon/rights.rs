@@ -65,30 +65,6 @@ fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
     match name {
         "status.get" | "caller.get" | "workspace.init" | "lock.status" | "agent.list"
         | "tokens.getBudget" | "pubsub.subscribe" | "pubsub.unsubscribe" => Vec::new(),
-        // These begin something of the caller's own, or name nothing.
-        "session.open"
-        | "session.list"
-        | "worktree.list"
-        | "scheduler.decide_worktree"
-        | "mirror.status" => Vec::new(),
-        "mirror.refresh" => vec![json!({})],
-        "session.heartbeat" | "session.context" | "session.close" | "work.current_ref" => {
-            on_sessions(json!({})).into()
-        }
-        "work.current_ref.ack" => on_sessions(json!({"ref_id": 1})).into(),
-        "session.cleanup" => vec![json!({})],
-        "resume.candidates.list" => {
-            sessions.map(|session| json!({"requester_session_id": session})).into()
-        }
-        "resume.candidates.attach" => sessions
-            .map(|session| json!({"requester_session_id": session, "target_session_id": "sb"}))
-            .into_iter()
-            .chain([json!({"requester_session_id": "sb", "target_session_id": "u"})])
-            .collect(),
-        "worktree.create" => on_sessions(json!({})).into(),
-        "worktree.spawn" => on_sessions(json!({"parent_worktree_id": 1})).into(),
-        "worktree.merge_to_parent" => on_sessions(json!({"worktree_id": 1})).into(),
-        "lock.heartbeat" => of.locks.iter().map(|lock| json!({"lock_id": lock})).collect(),
         "session.start" => {
             let elsewhere = json!({"session_id": "mine", "cwd": of.elsewhere});
             on_sessions(json!({"cwd": repo})).into_iter().chain([elsewhere]).collect()
@@ -131,7 +107,35 @@ fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
         "run.replyTask" => vec![json!({"run": run, "task": "a", "answer": "yes"})],
         "recover.restore" => vec![json!({"attempt": of.attempt, "branch": "mine"})],
         "key.rotate" | "dashboard.link" | "daemon.status" | "daemon.stop" => vec![json!({})],
-        "resume.next" => on_sessions(json!({})).into(),
+        other => of_work(other, of, &on_sessions),
+    }
+}
+
+/// The same for the methods of the work of sessions and of the work graph.
+fn of_work(name: &str, of: &Foreign, on_sessions: &impl Fn(Value) -> [Value; 2]) -> Vec<Value> {
+    let sessions = ["u", "sa"];
+    match name {
+        // These begin something of the caller's own, or name nothing.
+        "session.open"
+        | "session.list"
+        | "worktree.list"
+        | "scheduler.decide_worktree"
+        | "mirror.status" => Vec::new(),
+        "mirror.refresh" | "session.cleanup" => vec![json!({})],
+        "session.heartbeat" | "session.context" | "session.close" | "work.current_ref"
+        | "worktree.create" | "resume.next" => on_sessions(json!({})).into(),
+        "work.current_ref.ack" => on_sessions(json!({"ref_id": 1})).into(),
+        "resume.candidates.list" => {
+            sessions.map(|session| json!({"requester_session_id": session})).into()
+        }
+        "resume.candidates.attach" => sessions
+            .map(|session| json!({"requester_session_id": session, "target_session_id": "sb"}))
+            .into_iter()
+            .chain([json!({"requester_session_id": "sb", "target_session_id": "u"})])
+            .collect(),
+        "worktree.spawn" => on_sessions(json!({"parent_worktree_id": 1})).into(),
+        "worktree.merge_to_parent" => on_sessions(json!({"worktree_id": 1})).into(),
+        "lock.heartbeat" => of.locks.iter().map(|lock| json!({"lock_id": lock})).collect(),
         "case.begin" => on_sessions(json!({"case_id": 1})).into(),
         "step.check" => {
             on_sessions(json!({"case_id": 1, "step_title": "x", "result": "pass"})).into()

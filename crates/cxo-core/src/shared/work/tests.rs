@@ -332,7 +332,7 @@ fn nothing_is_owned_twice_and_nothing_is_orphaned() {
         stage.now = stage.now.plus_millis(700);
         match next(6) {
             0 if live.len() < 20 && stage.shared.work.worktrees.iter().count() < 60 => {
-                live.push(stage.opened("a"))
+                live.push(stage.opened("a"));
             }
             1 if live.len() < 20 => live.push(stage.waiting("a")),
             2 if !live.is_empty() => {
