@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use cxo_git::{FileEdit, FileError, NewContent, Preimage, TreeFiles, digest};
 use cxo_protocol::TreePath;
 
-pub(crate) use pages::{Facts, pages};
+pub(crate) use pages::{Facts, SharedFacts, pages};
 
 /// Where its pages are, in the work tree.
 pub(crate) const FOLDER: &str = ".codex-orch/mirror";

@@ -402,7 +402,7 @@ methods! {
     /// Says no to a result that was submitted.
     PlanRollupReject "plan.rollup.reject" (graph::NodeName) -> graph::NodeView, Root, Write, Repository;
     /// Whether the Markdown mirror in the work tree says what is.
-    MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Anyone, Read, None;
+    MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Mirror, Read, None;
     /// Writes the pages of the Markdown mirror that say something else than what is.
     MirrorRefresh "mirror.refresh" (params::Nothing) -> mirror::MirrorRefreshed, Mirror, Write, Tree;
     /// Puts a new key in the place of the repository's, and ends the connections of the old one.

@@ -318,6 +318,15 @@ fn the_shape_of_a_plan_is_told() {
     assert_eq!((shape.critical_minutes, shape.total_minutes), (15, 16));
 }
 
+/// [D2]
+#[test]
+fn of_chains_that_take_equally_long_the_first_is_critical() {
+    let tasks = vec![task("a", &[], &[]), task("b", &[], &[]), task("c", &["a", "b"], &[])];
+    let accepted = taken(tasks);
+    let shape = shape(&accepted.plan, &accepted.added_edges);
+    assert_eq!(shape.critical_path, [id("a"), id("c")]);
+}
+
 /// Ten thousand tasks of the shapes that real plans have: a file each, a directory each by glob,
 /// one file that everybody touches, one glob that everybody's file lies under, layers. Work that
 /// grows with the square of the tasks does not come to an end here within the time of a test.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Handlers;
 use crate::caller::Call;
-use crate::mirror::{self, Facts, Page};
+use crate::mirror::{self, Facts, Page, SharedFacts};
 use crate::{fresh, problems};
 
 /// Runs that have a page. Pages of older ones stay as they are.
@@ -16,9 +16,10 @@ const MIRRORED_RUNS: usize = 100;
 
 impl Handlers {
     pub(super) async fn mirror_status(self: &Arc<Self>) -> Result<MirrorStatus, Problem> {
-        self.blocking(|this| {
-            let files = &this.trees.open(&this.paths.work_tree, &this.paths)?.files;
-            let there = mirror::version_there(files).map_err(|error| problems::of_file(&error))?;
+        let open = self.tree(&self.paths.work_tree).await?;
+        self.blocking(move |this| {
+            let there = mirror::version_there(&open.files);
+            let there = there.map_err(|error| problems::of_file(&error))?;
             let version = mirror::version(&this.mirror_pages());
             let outdated = there.as_ref() != Some(&version);
             Ok(MirrorStatus { version, mirror_version: there, outdated, path: this.first_page() })
@@ -30,7 +31,9 @@ impl Handlers {
         self: &Arc<Self>,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let open = self.trees.open(&self.paths.work_tree, &self.paths)?;
+        let tree = self.paths.work_tree.display().to_string();
+        self.is_opened_by_user(&tree, call.principal())?;
+        let open = self.tree(&self.paths.work_tree).await?;
         let _gate = open.gate.clone().write_owned().await;
         let refreshed = self
             .blocking(move |this| {
@@ -51,7 +54,8 @@ impl Handlers {
         ids.sort_by(|one, other| (other.started_at, &other.id).cmp(&(one.started_at, &one.id)));
         let runs = ids.iter().filter_map(|run| self.published.run(&run.id)).collect();
         let now = fresh::now();
-        self.published.shared(|shared| mirror::pages(&Facts { runs, shared, now }))
+        let shared = self.published.shared(|shared| SharedFacts::of(shared, now));
+        mirror::pages(&Facts { runs, shared })
     }
 
     fn first_page(&self) -> String {

@@ -184,7 +184,11 @@ impl Handlers {
     }
 
     /// An agent works on a tree that is not its own only where the user has a session open.
-    fn is_opened_by_user(&self, tree: &str, principal: &Principal) -> Result<(), Problem> {
+    pub(super) fn is_opened_by_user(
+        &self,
+        tree: &str,
+        principal: &Principal,
+    ) -> Result<(), Problem> {
         let is_open = self.published.shared(|shared| {
             let mut sessions = shared.sessions.iter().map(|(_, session)| session);
             sessions.any(|open| {

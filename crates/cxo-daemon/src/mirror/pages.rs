@@ -5,32 +5,90 @@ use std::fmt::Write as _;
 
 use cxo_agent::transcript::one_line;
 use cxo_core::Shared;
+use cxo_core::shared::{Lock, Session, Tokens};
+use cxo_protocol::graph::{Level, NodeId, Status};
 use cxo_protocol::view::{RunView, TaskView, TaskWord};
-use cxo_protocol::{LockKind, Timestamp};
+use cxo_protocol::{LockKind, SessionId, Timestamp};
 
 use super::{FIRST_PAGE, Page};
 
 /// The longest text of somebody else's in a table, in characters.
 const MAX_CELL_CHARS: usize = 120;
 
-/// What the pages are made of.
+/// Nodes of the work graph that are shown: those that were made last.
+const MAX_NODES: usize = 1_000;
+
+/// What the pages are made of: copies, so that nobody waits while the pages are written.
 #[derive(Debug)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct Facts {
     /// The runs with their tasks, newest first.
     pub(crate) runs: Vec<RunView>,
     /// What all callers share.
-    pub(crate) shared: &'a Shared,
-    /// The instant: a lease that is over counts no more.
-    pub(crate) now: Timestamp,
+    pub(crate) shared: SharedFacts,
+}
+
+/// What all callers share, as far as it stands on a page.
+#[derive(Debug)]
+pub(crate) struct SharedFacts {
+    sessions: Vec<(SessionId, Session)>,
+    locks: Vec<Lock>,
+    tokens: Tokens,
+    nodes: Vec<Work>,
+    /// How many more nodes there are.
+    more_nodes: usize,
+}
+
+/// A node of the work graph.
+#[derive(Debug)]
+struct Work {
+    id: NodeId,
+    parent: Option<NodeId>,
+    level: Level,
+    status: Status,
+    title: String,
+    held_by: Option<SessionId>,
+}
+
+impl SharedFacts {
+    /// Copies what stands on a page. A lease that is over counts no more.
+    pub(crate) fn of(shared: &Shared, now: Timestamp) -> Self {
+        let sessions = shared.sessions.iter();
+        let locks = shared.locks.iter().filter(|lock| lock.is_held_at(now));
+        let mut nodes: Vec<Work> = shared
+            .graph
+            .newest()
+            .take(MAX_NODES)
+            .map(|node| {
+                let claim = shared.graph.claims.get(node.id);
+                let claim = claim.filter(|claim| claim.is_held_at(now, &shared.sessions));
+                Work {
+                    id: node.id,
+                    parent: node.parent,
+                    level: node.level,
+                    status: node.status,
+                    title: node.title.clone(),
+                    held_by: claim.map(|claim| claim.session.clone()),
+                }
+            })
+            .collect();
+        nodes.reverse();
+        Self {
+            sessions: sessions.map(|(id, session)| (id.clone(), session.clone())).collect(),
+            locks: locks.cloned().collect(),
+            tokens: shared.tokens.clone(),
+            more_nodes: shared.graph.len() - nodes.len(),
+            nodes,
+        }
+    }
 }
 
 /// The pages, the first one first.
-pub(crate) fn pages(facts: &Facts<'_>) -> Vec<Page> {
+pub(crate) fn pages(facts: &Facts) -> Vec<Page> {
     let first = Page { name: FIRST_PAGE.to_owned(), text: status(facts) };
     std::iter::once(first).chain(facts.runs.iter().map(run)).collect()
 }
 
-fn status(facts: &Facts<'_>) -> String {
+fn status(facts: &Facts) -> String {
     let mut text = String::from(
         "# Codex Orchestrator\n\n\
          Written by `cxo mirror refresh`. Nothing reads it back: what is changed here changes nothing.\n",
@@ -41,18 +99,23 @@ fn status(facts: &Facts<'_>) -> String {
     table(&mut text, "Questions", ["Run", "Task", "Question"], runs.clone().flat_map(questions));
     let heading = ["Run", "Task", "State", "Title"];
     table(&mut text, "Landings", heading, runs.flat_map(landings));
-    shared(&mut text, facts);
+    shared(&mut text, &facts.shared);
     text
 }
 
-fn shared(text: &mut String, facts: &Facts<'_>) {
-    let sessions = facts.shared.sessions.iter().map(|(id, session)| {
+fn shared(text: &mut String, facts: &SharedFacts) {
+    let nodes = facts.nodes.iter().map(node_row);
+    let heading = ["Node", "In", "Level", "Status", "Title", "Held by"];
+    table(text, "Work graph", heading, nodes);
+    if facts.more_nodes > 0 {
+        let _ = writeln!(text, "\nAnd {} that were made earlier: `cxo graph`.", facts.more_nodes);
+    }
+    let sessions = facts.sessions.iter().map(|(id, session)| {
         let whose = session.principal.to_string();
         [id.to_string(), whose, cell(&session.tree), at(session.started_at)]
     });
     table(text, "Sessions", ["Session", "Whose", "Tree", "Since"], sessions);
-    let held = facts.shared.locks.iter().filter(|lock| lock.is_held_at(facts.now));
-    let locks = held.map(|lock| {
+    let locks = facts.locks.iter().map(|lock| {
         let path = lock.on.path().map_or("", |path| path.as_str());
         let path = match lock.on.kind() {
             LockKind::File => path.to_owned(),
@@ -63,7 +126,7 @@ fn shared(text: &mut String, facts: &Facts<'_>) {
         [cell(&path), session, lock.fence.to_string(), at(lock.acquired_at)]
     });
     table(text, "Locks", ["Path", "Session", "Fence", "Since"], locks);
-    let tokens = &facts.shared.tokens;
+    let tokens = &facts.tokens;
     let limit = |tokens: u64| if tokens == 0 { "no limit".to_owned() } else { tokens.to_string() };
     let all = ("all".to_owned(), tokens.all.used, tokens.limits.total);
     let each = tokens.of_agents().filter(|(_, used)| *used > 0);
@@ -116,8 +179,20 @@ fn task_row(task: &TaskView) -> [String; 6] {
         state(task),
         cell(&task.title),
         cell(&task.agent),
-        needs.join(", "),
+        one_line(&needs.join(", "), MAX_CELL_CHARS),
         task.commit.as_ref().map(ToString::to_string).unwrap_or_default(),
+    ]
+}
+
+fn node_row(node: &Work) -> [String; 6] {
+    let words = |word: &str| word.replace('_', " ");
+    [
+        node.id.to_string(),
+        node.parent.map(|parent| parent.to_string()).unwrap_or_default(),
+        words(node.level.word()),
+        words(node.status.word()),
+        cell(&node.title),
+        node.held_by.as_ref().map(ToString::to_string).unwrap_or_default(),
     ]
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cxo_core::Shared;
+use cxo_protocol::graph::{Details, GraphEvent, Level, NodeId, Status};
 use cxo_protocol::shared::{Principal, SharedEvent};
 use cxo_protocol::view::{RunView, RunWord, TaskView};
 use cxo_protocol::{AgentId, PlanTask, RunId, SessionId, Timestamp, Usage};
@@ -65,11 +66,22 @@ fn shared() -> Shared {
         of_connection: false,
     };
     shared.evolve(&started, NOW);
+    let node = GraphEvent::NodeCreated {
+        node: NodeId(1),
+        level: Level::Case,
+        parent: None,
+        title: HOSTILE.to_owned(),
+        priority: 3,
+        status: Status::Todo,
+        by: Principal::User,
+        details: Details::default(),
+    };
+    shared.evolve(&SharedEvent::Graph(node), NOW);
     shared
 }
 
 fn pages_of(runs: Vec<RunView>, shared: &Shared, now: Timestamp) -> Vec<Page> {
-    pages(&Facts { runs, shared, now })
+    pages(&Facts { runs, shared: SharedFacts::of(shared, now) })
 }
 
 /// [B7.1] A page for all and one for each run, with nothing in them that depends on chance.
