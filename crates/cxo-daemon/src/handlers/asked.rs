@@ -1,9 +1,15 @@
 //! What is asked: the request that a message makes, the key under which it is carried out once, and
 //! what follows from its answer on the connection that hears it.
 
+use std::sync::Arc;
+
 use cxo_protocol::methods::{ParseError, Request, Row};
 use cxo_protocol::{Code, Problem, SessionId};
 use serde_json::Value;
+
+use super::Handlers;
+use super::work::session_in;
+use crate::caller::Caller;
 
 /// What follows from the answer to a request.
 pub(super) enum After {
@@ -12,6 +18,27 @@ pub(super) enum After {
     TakeUp(SessionId),
     /// The connection holds the session that the answer is about.
     TakeUpAnswered,
+}
+
+impl Handlers {
+    /// What follows from an answer on the connection that hears it.
+    pub(super) async fn after(
+        self: &Arc<Self>,
+        after: After,
+        answer: &Value,
+        caller: &Arc<Caller>,
+    ) -> Result<(), Problem> {
+        let session = match after {
+            After::Nothing => return Ok(()),
+            After::TakeUp(session) => session,
+            After::TakeUpAnswered => {
+                let Some(session) = session_in(answer) else { return Ok(()) };
+                self.settle_of(&session).await?;
+                session
+            }
+        };
+        self.take_up(session, caller).await
+    }
 }
 
 impl After {

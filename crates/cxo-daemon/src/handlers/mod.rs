@@ -134,25 +134,6 @@ impl Handlers {
         Ok(answer)
     }
 
-    /// What follows from an answer on the connection that hears it.
-    async fn after(
-        self: &Arc<Self>,
-        after: After,
-        answer: &Value,
-        caller: &Arc<Caller>,
-    ) -> Result<(), Problem> {
-        let session = match after {
-            After::Nothing => return Ok(()),
-            After::TakeUp(session) => session,
-            After::TakeUpAnswered => {
-                let Some(session) = work::session_in(answer) else { return Ok(()) };
-                self.settle_of(&session).await?;
-                session
-            }
-        };
-        self.take_up(session, caller).await
-    }
-
     #[expect(clippy::too_many_lines, reason = "a table: one arm per method")]
     async fn carry_out(
         self: &Arc<Self>,
