@@ -12,7 +12,7 @@ use cxo_protocol::{CommitId, RunId};
 
 use crate::error::GitError;
 use crate::files::{find_files, make_directory, remove_tree, replace_file, sync_directory};
-use crate::objects::{Keeper, Kept};
+use crate::objects::{Asked, Keeper};
 use crate::process::{Call, Output, Place, quoted_path};
 use crate::refs::Expected;
 use crate::repository::{ObjectFormat, Repository};
@@ -50,6 +50,10 @@ pub(crate) fn strict_option() -> String {
     format!("--strict={}", checks.join(","))
 }
 
+/// Comparisons for which one process is kept. It never forgets a tree that it read: after so many of a
+/// large repository it has grown by some ten megabytes.
+pub(crate) const DIFFS_OF_ONE_PROCESS: u32 = 64;
+
 /// Our refs in the user's repository; nothing else there is written without being asked for.
 const USER_PINS: &str = "refs/codex-orch/base/";
 /// The same pins in the hub.
@@ -86,14 +90,10 @@ impl Hub {
                 "--stdin-paths",
             ]),
             refs: Keeper::new(&["update-ref", "--stdin"]),
-            differ: Keeper::new(&[
-                "diff-tree",
-                "--stdin",
-                "-r",
-                "-z",
-                "--name-only",
-                "--no-renames",
-            ]),
+            differ: Keeper::for_so_many(
+                DIFFS_OF_ONE_PROCESS,
+                &["diff-tree", "--stdin", "-r", "-z", "--name-only", "--no-renames"],
+            ),
         };
         hub.check_format()?;
         hub.clear_leftovers()?;
@@ -133,19 +133,19 @@ impl Hub {
         Ok(())
     }
 
-    pub(crate) fn reader(&self) -> Kept<'_> {
+    pub(crate) fn reader(&self) -> Asked<'_> {
         self.reader.of(self)
     }
 
-    pub(crate) fn writer(&self) -> Kept<'_> {
+    pub(crate) fn writer(&self) -> Asked<'_> {
         self.writer.of(self)
     }
 
-    pub(crate) fn refs_writer(&self) -> Kept<'_> {
+    pub(crate) fn refs_writer(&self) -> Asked<'_> {
         self.refs.of(self)
     }
 
-    pub(crate) fn differ(&self) -> Kept<'_> {
+    pub(crate) fn differ(&self) -> Asked<'_> {
         self.differ.of(self)
     }
 

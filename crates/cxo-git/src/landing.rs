@@ -4,6 +4,7 @@
 //! It moves no ref: what to do with a merged tree is decided elsewhere.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use cxo_protocol::{CommitId, TreeId};
 
@@ -143,21 +144,21 @@ impl Hub {
     /// The names that differ between two commits, in their order: cheaper than what differs.
     pub fn changed_paths(&self, from: &CommitId, to: &CommitId) -> Result<Vec<RepoPath>, GitError> {
         let pair = format!("{} {}\n", self.tree_of(from)?, self.tree_of(to)?);
-        let said = self.differ().with(|differ| {
-            // What is no name of an object is said again, and no path begins with a slash.
-            let none = format!("{pair}/\n");
-            differ.ask(none.as_bytes())?;
-            let ends = [none.as_bytes(), b"/\n"];
-            differ.until(|said| said.ends_with(b"\0/\n") || ends.contains(&said))
-        })?;
-        let Some(listed) = said.strip_prefix(pair.as_bytes()) else {
-            return Err(GitError::Unexpected {
+        // What is no name of an object is said again.
+        let end = unforeseen_line();
+        self.differ().with(|differ| {
+            differ.ask(format!("{pair}{end}").as_bytes())?;
+            let said = differ.until(|said| said.ends_with(end.as_bytes()))?;
+            let listed = said.strip_prefix(pair.as_bytes());
+            // An error in here ends the process, which may have more to say of something else.
+            let listed = listed.and_then(|rest| rest.strip_suffix(end.as_bytes()));
+            let listed = listed.ok_or_else(|| GitError::Unexpected {
                 command: "git diff-tree --stdin".to_owned(),
                 what: printable(&said),
-            });
-        };
-        let names = listed.split(|&byte| byte == 0).filter(|name| *name != b"/\n");
-        Ok(names.map(RepoPath::new).collect())
+            })?;
+            let names = listed.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+            Ok(names.map(RepoPath::new).collect())
+        })
     }
 
     pub(crate) fn changed_between(
@@ -214,6 +215,13 @@ pub(crate) fn merge_trees(
         return Ok(Merge::Clean { tree });
     }
     Ok(Merge::Conflict { tree, files: answer.files() })
+}
+
+/// A line that is no name of an object and that nobody could know when they made a tree: a name in a tree
+/// may be anything, and what it says is not to be taken for the end of an answer.
+fn unforeseen_line() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("/{:016x}{:016x}\n", random(), random())
 }
 
 fn status_of(raw: &[u8]) -> ChangeStatus {

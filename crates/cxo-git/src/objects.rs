@@ -19,30 +19,44 @@ pub const MAX_BLOB_BYTES: usize = 64 << 20;
 /// The longest commit message that is written.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
-/// A process that lives on, started when first needed and again after it died.
+/// A process that lives on, started when first needed, again after it died, and again after so many
+/// conversations as it is good for.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    dialogue: Mutex<Option<Dialogue>>,
+    dialogue: Mutex<Option<Kept>>,
     args: &'static [&'static str],
+    good_for: u32,
+}
+
+/// A process that was talked with, and how many conversations more it is good for.
+#[derive(Debug)]
+struct Kept {
+    dialogue: Dialogue,
+    left: u32,
 }
 
 /// A [`Keeper`] with the hub in which it starts its process.
-pub(crate) struct Kept<'a> {
+pub(crate) struct Asked<'a> {
     keeper: &'a Keeper,
     hub: &'a Hub,
 }
 
 impl Keeper {
     pub(crate) const fn new(args: &'static [&'static str]) -> Self {
-        Self { dialogue: Mutex::new(None), args }
+        Self::for_so_many(u32::MAX, args)
     }
 
-    pub(crate) fn of<'a>(&'a self, hub: &'a Hub) -> Kept<'a> {
-        Kept { keeper: self, hub }
+    /// One whose process remembers something of every answer, and so is not kept for more than these.
+    pub(crate) const fn for_so_many(good_for: u32, args: &'static [&'static str]) -> Self {
+        Self { dialogue: Mutex::new(None), args, good_for }
+    }
+
+    pub(crate) fn of<'a>(&'a self, hub: &'a Hub) -> Asked<'a> {
+        Asked { keeper: self, hub }
     }
 }
 
-impl Kept<'_> {
+impl Asked<'_> {
     /// Holds one conversation, and from its beginning again when the process was killed in it.
     pub(crate) fn with<T>(
         &self,
@@ -65,14 +79,18 @@ impl Kept<'_> {
     ) -> Result<T, GitError> {
         let mut slot =
             self.keeper.dialogue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let alive = slot.take().and_then(|mut dialogue| dialogue.is_alive().then_some(dialogue));
-        let mut dialogue = match alive {
-            Some(dialogue) => dialogue,
-            None => self.hub.call(self.keeper.args).start()?,
+        let alive = slot.take().and_then(|mut kept| kept.dialogue.is_alive().then_some(kept));
+        let mut kept = match alive {
+            Some(kept) => kept,
+            None => Kept {
+                dialogue: self.hub.call(self.keeper.args).start()?,
+                left: self.keeper.good_for,
+            },
         };
-        let said = talk(&mut dialogue);
-        if said.is_ok() {
-            *slot = Some(dialogue);
+        let said = talk(&mut kept.dialogue);
+        kept.left -= 1;
+        if said.is_ok() && kept.left > 0 {
+            *slot = Some(kept);
         }
         said
     }

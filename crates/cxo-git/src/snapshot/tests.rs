@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::*;
+use crate::hub::DIFFS_OF_ONE_PROCESS;
 use crate::repository::Repository;
 use crate::workspace::{WorkspaceKind, WorkspaceSpec};
 
@@ -77,4 +78,27 @@ fn killed_processes_are_started_again() {
         }
         assert_eq!(hub.read_ref(&name).unwrap(), Some(base.clone()));
     }
+}
+
+/// [G25] A process that remembers what it compared is kept for so many questions, and then there is another.
+#[test]
+fn a_process_that_grows_is_not_kept_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, base) = hub(dir.path());
+    let mut processes = std::collections::BTreeSet::new();
+    for _ in 0..3 * DIFFS_OF_ONE_PROCESS / 2 {
+        assert_eq!(hub.changed_paths(&base, &base).unwrap(), []);
+        processes.insert(hub.differ().with(|dialogue| Ok(dialogue.process_id())).unwrap());
+    }
+    assert_eq!(processes.len(), 3);
+}
+
+/// A process that has something else to say than what was asked is asked once, and not again.
+#[test]
+fn a_process_that_is_out_of_step_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, base) = hub(dir.path());
+    hub.differ().with(|dialogue| dialogue.ask(b"/nobody reads what this says\n")).unwrap();
+    assert!(matches!(hub.changed_paths(&base, &base), Err(GitError::Unexpected { .. })));
+    assert_eq!(hub.changed_paths(&base, &base).unwrap(), []);
 }

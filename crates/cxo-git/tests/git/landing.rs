@@ -68,6 +68,33 @@ fn names_that_differ_are_told_as_they_are() {
     assert_eq!(paths(&second, &first), ["end", "src/a.txt"]);
 }
 
+/// Names that no file can have, as a hostile repository has them, are told like the others, and what is
+/// asked next is answered.
+#[test]
+fn names_that_no_file_can_have_end_no_answer() {
+    let world = World::new();
+    let commit = |names: &[&str]| {
+        let blob = world.in_hub(&["hash-object", "-w", "--stdin"]);
+        let bytes = (0..blob.len()).step_by(2).map(|at| u8::from_str_radix(&blob[at..at + 2], 16));
+        let object: Vec<u8> = bytes.map(Result::unwrap).collect();
+        let entry = |name: &&str| [b"100644 ", name.as_bytes(), b"\0", &object].concat();
+        let file = world.path("tree");
+        std::fs::write(&file, names.iter().flat_map(entry).collect::<Vec<u8>>()).unwrap();
+        let tree = ["hash-object", "-t", "tree", "-w", "--literally", "--no-filters", "../../tree"];
+        let tree = world.in_hub(&tree);
+        CommitId::new(&world.in_hub(&["commit-tree", "-m", "hostile", &tree])).unwrap()
+    };
+    let none = commit(&[]);
+    let hostile = ["/", "/\n", "/\n0", "a", "b\n/\n"];
+    let all = commit(&hostile);
+    for _ in 0..3 {
+        let paths = world.hub.changed_paths(&none, &all).unwrap();
+        let names: Vec<_> = hostile.iter().map(|&name| name.into()).collect();
+        assert_eq!(paths, names);
+        assert_eq!(world.hub.changed_paths(&all, &all).unwrap(), []);
+    }
+}
+
 /// Conflicts are named by file and kind.
 #[test]
 fn conflicts_are_named_by_file_and_kind() {
