@@ -26,8 +26,9 @@ pub(super) async fn answer(
 ) -> Result<Response, Refusal> {
     let gate = &http.gate;
     let (principal, right) = bearer(&parts, gate)?.ok_or_else(|| unproved("no token was sent"))?;
-    let body = body::read(incoming, &gate.room).await?;
+    // Before the body, which may take long: nobody gets the place of who is known.
     standing.enter(&principal, gate).map_err(Away::problem)?;
+    let body = body::read(incoming, &gate.room).await?;
     let caller = Arc::new(Caller::passing(principal));
     let direct = Direct { gate: gate.clone(), caller, right: Arc::new(right) };
     Ok(cxo_mcp::answer(direct, parts, body).await)

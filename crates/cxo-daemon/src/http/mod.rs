@@ -38,7 +38,7 @@ use tokio::sync::mpsc;
 use crate::config::ServerConfig;
 use crate::door::Away;
 use crate::gate::{Gate, Leaving, Visit};
-use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, Place, Places, tcp};
+use crate::listener::{ACCEPT_AGAIN_AFTER, FAREWELL, Loss, Place, Places, tcp};
 use crate::paths::Paths;
 use answer::Refusal;
 use intake::Intake;
@@ -179,6 +179,15 @@ impl Standing {
         }
     }
 
+    /// Waits until the connection has to go because somebody else has its place. Who proved who they
+    /// are has another one behind the door: that the first was lost just before is nothing to them.
+    async fn is_displaced(&self, loss: Loss) {
+        loss.comes().await;
+        if !matches!(&*self.held(), Held::Place(_)) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The request that is being answered has proved whose it is: nobody gets this one's place.
     fn enter(&self, who: &Principal, gate: &Gate) -> Result<(), Away> {
         self.is_proved.store(true, Ordering::Relaxed);
@@ -236,6 +245,7 @@ async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
     let mut leaving = http.leaving.clone();
     let loss = place.loss();
     let standing = Arc::new(Standing::new(place));
+    let whose = standing.clone();
     let intake = standing.intake.clone();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (http, standing) = (http.clone(), standing.clone());
@@ -249,10 +259,12 @@ async fn connection(stream: TcpStream, http: Arc<Http>, place: Place) {
         .max_buf_size(MAX_HEAD_BYTES);
     let stream = TokioIo::new(Stalling::new(stream, intake));
     let mut serving = pin!(builder.serve_connection(stream, service).with_upgrades());
-    // However a connection ends, there is nobody left to tell.
+    // However a connection ends, there is nobody left to tell. What has come is looked at first: it may
+    // say whose the connection is.
     tokio::select! {
+        biased;
         _ = &mut serving => return,
-        () = loss.comes() => return,
+        () = whose.is_displaced(loss) => return,
         _ = leaving.wait_for(|leaves| *leaves) => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;
@@ -303,5 +315,32 @@ async fn answer_route(
         Route::Page => {
             Ok(answer::of_type(StatusCode::OK, "text/plain; charset=utf-8", PAGE.into()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future as _;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// [G25] Whose place is taken has to go while it has nothing else, and not once it has, though the place
+    /// was lost before.
+    #[test]
+    fn a_lost_place_ends_who_has_no_other() {
+        let places = Places::new(1);
+        let place = places.take();
+        let loss = place.loss();
+        let standing = Standing::new(place);
+        let goes = |standing: &Standing| {
+            let displaced = pin!(standing.is_displaced(loss.clone()));
+            displaced.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(!goes(&standing), "it has a place");
+        let _next = places.take();
+        assert!(goes(&standing), "it has none");
+        drop(standing.leave_place(&places));
+        assert!(!goes(&standing), "it needs none");
     }
 }

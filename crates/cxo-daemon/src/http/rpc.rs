@@ -14,6 +14,7 @@ use super::answer::{Refusal, json};
 use super::bearer::{bearer, unproved};
 use super::{Http, Standing, body};
 use crate::caller::Caller;
+use crate::door::Away;
 use crate::gate::{Right, admit};
 use crate::handlers::IdemKey;
 
@@ -27,7 +28,13 @@ pub(super) async fn answer(
     let gate = &http.gate;
     // Who shows a wrong token need not send the rest.
     let by_token = bearer(parts, gate)?;
-    let room = if by_token.is_some() { &gate.room } else { &gate.strangers_room };
+    let room = if let Some((principal, _)) = &by_token {
+        // Before the body, which may take long: nobody gets the place of who is known.
+        standing.enter(principal, gate).map_err(Away::problem)?;
+        &gate.room
+    } else {
+        &gate.strangers_room
+    };
     let frame = body::read(incoming, room).await?;
     let call = Call::read(&frame).map_err(|bad| {
         let BadCall { id, envelope, problem } = *bad;

@@ -27,7 +27,7 @@ use crate::config::ServerConfig;
 use crate::gate::{Gate, Leaving, Right};
 use crate::paths::Paths;
 use crate::presence;
-pub(crate) use entering::{Place, Places};
+pub(crate) use entering::{Loss, Place, Places};
 use entry::Entered;
 use uds::Peer;
 use wire::Wire;

@@ -80,6 +80,37 @@ impl Keeping {
     }
 }
 
+/// [G18] [G25] Who showed a token is known from then on: while the body is on its way nobody gets the
+/// place, however many come.
+#[test]
+fn who_is_known_may_be_slow() {
+    let (world, web) = serving();
+    let (_socket, token) = signed_in(&world, web);
+    let rpc = json!({"id": 1, "method": "status.get"}).to_string();
+    let mcp = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
+    for (path, body) in [("/rpc", rpc), ("/mcp", mcp)] {
+        let mut slow = BufReader::new(web.connect());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+             Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            web.host(),
+            body.len()
+        );
+        slow.get_mut().write_all(head.as_bytes()).unwrap();
+        let mut said = [String::new(), String::new(), String::new()];
+        slow.read_line(&mut said[0]).unwrap();
+        slow.read_line(&mut said[1]).unwrap();
+        assert!(said[0].starts_with("HTTP/1.1 100"), "the body is waited for: {said:?}");
+        let strangers: Vec<TcpStream> = (0..2 * PLACES).map(|_| web.connect()).collect();
+        assert_eq!(web.ask("GET /healthz", &[], "").status, 200, "all of them have come");
+        slow.get_mut().write_all(body.as_bytes()).unwrap();
+        slow.read_line(&mut said[2]).unwrap();
+        assert!(said[2].starts_with("HTTP/1.1 200"), "{path}: {said:?}");
+        drop(strangers);
+    }
+}
+
 /// [G18] [G25] A request that does not prove whose it is ends its connection.
 #[test]
 fn who_proves_nothing_has_one_request() {
