@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cxo_protocol::methods::{Request, Row};
-use cxo_protocol::wire::handshake::token_id;
 use cxo_protocol::wire::header::{Headers, params_text};
 use cxo_protocol::wire::{Call, Key};
 use cxo_protocol::{AgentId, Code, Principal, Problem, Role};
@@ -138,12 +137,7 @@ impl Gate {
 
     /// The agent whose token has this id.
     pub(crate) fn agent_by_token_id(&self, id: &str) -> Option<AgentId> {
-        self.handlers.published.shared(|shared| {
-            let is_of =
-                |digest: &str| Key::from_hex(digest).is_some_and(|key| token_id(&key) == id);
-            let mut agents = shared.agents.iter();
-            agents.find(|(_, agent)| is_of(&agent.token_sha256)).map(|(agent, _)| agent.clone())
-        })
+        self.handlers.published.shared(|shared| shared.agents.of_token_id(id).cloned())
     }
 
     /// Whether what is pushed by a right may go on being pushed.

@@ -1,7 +1,9 @@
 //! Registered agents: who came by itself, by which token it is known, and when it was last heard of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
+use cxo_protocol::wire::handshake::TOKEN_ID_DIGITS;
 use cxo_protocol::{AgentId, Principal, Role, SharedEvent, Timestamp};
 
 use super::SharedRejected;
@@ -57,6 +59,14 @@ impl Agents {
     /// Whose token has this digest.
     pub fn of_token(&self, token_sha256: &str) -> Option<&AgentId> {
         self.by_token.get(token_sha256)
+    }
+
+    /// Whose token has this id, which is the beginning of its digest. Anybody may ask before they prove
+    /// anything, so this looks at one agent, however many there are.
+    pub fn of_token_id(&self, id: &str) -> Option<&AgentId> {
+        let (digest, agent) =
+            self.by_token.range::<str, _>((Bound::Included(id), Bound::Unbounded)).next()?;
+        (digest.get(..TOKEN_ID_DIGITS) == Some(id)).then_some(agent)
     }
 
     pub(super) fn admit(&self, agent: &AgentId) -> Result<(), SharedRejected> {

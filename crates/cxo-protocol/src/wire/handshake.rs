@@ -317,9 +317,12 @@ impl Greeted {
     }
 }
 
-/// By which a token is named without being shown: the first 16 digits of what is stored of it.
+/// How many digits of what is stored of a token name it.
+pub const TOKEN_ID_DIGITS: usize = 16;
+
+/// By which a token is named without being shown: the first digits of what is stored of it.
 pub fn token_id(stored: &Key) -> String {
-    stored.to_hex()[..16].to_owned()
+    stored.to_hex()[..TOKEN_ID_DIGITS].to_owned()
 }
 
 #[cfg(test)]

@@ -104,3 +104,27 @@ fn a_forgotten_agents_tokens_stay_used() {
     assert_eq!(stage.shared.tokens.of_agents().count(), 0);
     assert_eq!(stage.shared.tokens.all.used, 7);
 }
+
+/// [A2.5] The id of a token names its agent, and nothing else does: neither a part of it, nor more of the
+/// digest, nor one that stands before, between or behind those that are known.
+#[test]
+fn the_id_of_a_token_names_its_agent() {
+    let mut stage = Stage::with(&[]);
+    let digests = ["3", "7", "b"].map(|digit| digit.repeat(64));
+    for (name, digest) in ["a", "b", "c"].iter().zip(&digests) {
+        let mut known = register(name, &Principal::User);
+        if let SharedCommand::RegisterAgent { token_sha256, .. } = &mut known {
+            token_sha256.clone_from(digest);
+        }
+        stage.ask(&known).unwrap();
+    }
+    let of = |id: &str| stage.shared.agents.of_token_id(id).cloned();
+    for (name, digest) in ["a", "b", "c"].iter().zip(&digests) {
+        assert_eq!(of(&digest[..16]), Some(agent(name)));
+        assert_eq!(of(&digest[..15]), None);
+        assert_eq!(of(&digest[..17]), None);
+    }
+    for unknown in ["", "1", "5", "f"] {
+        assert_eq!(of(&unknown.repeat(16)), None);
+    }
+}
