@@ -84,11 +84,12 @@ impl Trees {
 impl Slot {
     /// Whether somebody has this tree, or is about to.
     fn is_used(self: &Arc<Self>) -> bool {
+        let is_had = |tree: &Arc<Tree>| {
+            // Who is at the gate needs no more of the tree than that nobody gets another gate.
+            Arc::strong_count(tree) > 1 || Arc::strong_count(&tree.gate) > 1
+        };
         Arc::strong_count(self) > 1
-            || self
-                .0
-                .try_lock()
-                .map_or(true, |tree| tree.as_ref().is_some_and(|tree| Arc::strong_count(tree) > 1))
+            || self.0.try_lock().map_or(true, |tree| tree.as_ref().is_some_and(is_had))
     }
 }
 
@@ -133,5 +134,29 @@ mod tests {
         std::fs::rename(&slow, root.path().join("gone")).unwrap();
         std::fs::create_dir(&slow).unwrap();
         assert!(trees.opened(&slow).is_none(), "another tree stands at its place");
+    }
+
+    /// [A3.2] [G11] While somebody is at the gate of a tree, whoever comes finds the same gate, however many
+    /// other trees are opened meanwhile; a tree that nobody is at is closed.
+    #[test]
+    fn a_tree_is_kept_while_somebody_is_at_its_gate() {
+        let root = tempfile::tempdir().unwrap();
+        let trees = Trees::default();
+        let open = |name: &str| {
+            let (tree, journal) = (root.path().join(name), root.path().join(format!("{name}.j")));
+            std::fs::create_dir_all(&tree).unwrap();
+            trees.open_by(&tree, || TreeFiles::open(&tree, &journal)).unwrap()
+        };
+        let gate = open("locked").gate.clone();
+        let held = gate.clone().try_read_owned().unwrap();
+        drop(gate);
+        let left = Arc::downgrade(&open("left"));
+        for number in 0..2 * KEPT_OPEN {
+            open(&number.to_string());
+        }
+        assert!(left.upgrade().is_none(), "nobody was there");
+        assert!(open("locked").gate.clone().try_write_owned().is_err(), "it is held");
+        drop(held);
+        assert!(open("locked").gate.clone().try_write_owned().is_ok());
     }
 }
