@@ -165,17 +165,21 @@ fn bad_handshakes_have_no_effect() {
 fn http_requests(web: Web) -> Vec<Vec<u8>> {
     let host = web.host();
     let token = "0".repeat(64);
-    let post = |headers: &str, body: &[u8]| {
+    let post = |path: &str, headers: &str, body: &[u8]| {
         let head = format!(
-            "POST /rpc HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n",
             body.len()
         );
         [head.as_bytes(), body].concat()
     };
     let bearer = format!("Authorization: Bearer {token}\r\n");
-    let mut good: Vec<Vec<u8>> = requests().iter().map(|body| post("", body)).collect();
-    good.push(post(&bearer, &requests()[0]));
+    let mut good: Vec<Vec<u8>> = requests().iter().map(|body| post("/rpc", "", body)).collect();
+    good.push(post("/rpc", &bearer, &requests()[0]));
+    let accept = "Accept: application/json, text/event-stream\r\n";
+    let tool = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"lock.acquire","arguments":{"path":"README.md"}}}"#;
+    good.push(post("/mcp", accept, tool));
+    good.push(post("/mcp", &format!("{accept}{bearer}"), tool));
     good.push(
         format!("GET /events?topics=*&since=0 HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n").into(),
     );
