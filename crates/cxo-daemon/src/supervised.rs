@@ -39,6 +39,8 @@ pub(crate) enum Heard {
     NotStarted(Refusal),
     /// Whoever wanted it does not want it any more.
     Stop,
+    /// What an older supervisor attends to became less: what waits for that may be tried again.
+    MayStart,
 }
 
 /// How often a start is sent to a supervisor that is gone before it is given up.
@@ -76,6 +78,10 @@ struct State {
     pid: Option<u32>,
     /// Its version, if it does not know all that is asked of it.
     older: Option<String>,
+    /// How much still lives by its own word, when it was asked to make way and did not.
+    stays: Option<usize>,
+    /// Who waits for it to make way.
+    held_up: Vec<Sender<Heard>>,
     /// Counts connections: what an old connection says late is not listened to.
     generation: u64,
     is_listed: bool,
@@ -143,6 +149,7 @@ impl Supervised {
             state.generation += 1;
             state.is_listed = false;
             state.is_gone = false;
+            state.older = None;
             state.live.clear();
             state.generation
         };
@@ -186,6 +193,8 @@ impl Supervised {
                     }
                     state.client = None;
                     state.is_gone = true;
+                    state.older = None;
+                    state.less_lives();
                     self.listed.notify_all();
                     !state.waiting.is_empty()
                 };
@@ -243,13 +252,20 @@ impl Supervised {
                 self.changed.notify_all();
             }
             Message::Refused { effect, why } => {
-                if why != Refusal::NotLive {
+                if why == Refusal::NotLive {
+                    state.unwanted.remove(&effect);
+                    state.less_lives();
+                } else {
                     state.live.remove(&effect);
                     self.changed.notify_all();
                     if let Some(waiting) = state.waiting.remove(&effect) {
                         let _ = waiting.send(Heard::NotStarted(why));
                     }
                 }
+            }
+            Message::Denied { why: Refusal::StillLive { live } } => {
+                state.stays = Some(live);
+                self.listed.notify_all();
             }
             Message::Denied { why } => tracing::warn!(%why, "the supervisor denied a request"),
             Message::Listing { live, ended, more } => {
@@ -264,6 +280,7 @@ impl Supervised {
                 }
                 if more == 0 {
                     state.is_listed = true;
+                    state.keep_unwanted_that_live();
                     self.listed.notify_all();
                 }
             }
@@ -294,7 +311,7 @@ impl Supervised {
         let effect = &spec.effect;
         let mut failed = SupervisorError::Gone { source: std::io::ErrorKind::NotConnected.into() };
         for _ in 0..START_TRIES {
-            let Connected { client, generation } = self.able()?;
+            let Connected { client, generation } = self.able(heard)?;
             let forgotten = {
                 let mut state = self.lock();
                 if state.generation != generation || state.is_gone {
@@ -422,6 +439,7 @@ impl State {
         } else {
             self.ended.insert(exit.effect.clone(), exit);
         }
+        self.less_lives();
     }
 
     /// Forgets the processes of an effect: its own and those of its parts.

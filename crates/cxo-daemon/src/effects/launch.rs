@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use cxo_agent::sandbox::{Hidden, Network, Sandbox, Without};
 use cxo_agent::supervisor::{Cause, Exit, ProcessSpec, Refusal, SupervisorError};
-use cxo_protocol::EffectId;
+use cxo_agent::transcript::one_line;
+use cxo_protocol::wire::Activity;
+use cxo_protocol::{Action, EffectId, TaskId};
 
 use super::{Execution, Halt};
 use crate::fail_point;
@@ -28,6 +30,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// How long to wait before a start is tried again that the supervisor could not carry out at that
 /// moment: its disk was full, it was leaving, or it had too much to do.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Characters of the reason why something waits.
+const REASON_CHARS: usize = 300;
 
 /// How often that is tried: ten minutes, in which a person may make room.
 const START_TRIES: usize = 300;
@@ -64,7 +69,7 @@ impl Execution<'_> {
             followed.tell_again();
             output.read_on(&mut take);
             match self.heard.recv() {
-                Ok(Heard::Wrote) => {}
+                Ok(Heard::Wrote | Heard::MayStart) => {}
                 Ok(Heard::Ended(exit)) => break Ended::Exited(exit),
                 Ok(Heard::NotStarted(why)) => match &spec {
                     Some(spec) if passes(&why) && tries < START_TRIES => {
@@ -95,21 +100,44 @@ impl Execution<'_> {
         }
     }
 
-    /// Asks for a process. An older supervisor that still attends to others is waited for.
+    /// Asks for a process. An older supervisor that still attends to others is waited for, however
+    /// long those take, and who looks on is told so.
     fn start(&self, spec: &ProcessSpec) -> Result<(), Halt> {
-        let mut tries = 1;
         loop {
             match self.context.supervised.start(spec, self.mouth) {
-                Err(error @ SupervisorError::Older { .. }) if tries < START_TRIES => {
-                    if tries == 1 {
-                        tracing::warn!(effect = %spec.effect, %error, "waits to be started");
-                    }
-                    self.wait_wanted(START_AGAIN_AFTER)?;
-                    tries += 1;
+                Err(error @ SupervisorError::Older { .. }) => {
+                    tracing::info!(effect = %spec.effect, %error, "waits to be started");
+                    self.tell(&format!("waits: {error}"));
+                    self.wait_until_less_lives()?;
                 }
                 started => return Ok(started?),
             }
         }
+    }
+
+    /// Tells what holds the effect up, as what its task does at this moment.
+    fn tell(&self, text: &str) {
+        self.context.reports.activity(Activity {
+            run: self.effect.run.clone(),
+            task: task_of(&self.effect.action).cloned(),
+            attempt: None,
+            text: one_line(text, REASON_CHARS),
+            tokens: self.used.get().total_tokens(),
+        });
+    }
+
+    /// Waits for the supervisor to have less to attend to, unless the effect is stopped first.
+    fn wait_until_less_lives(&self) -> Result<(), Halt> {
+        while !self.stopped.get() {
+            match self.heard.recv() {
+                Ok(Heard::MayStart) => return Ok(()),
+                Ok(Heard::Stop) => self.stopped.set(true),
+                // Of a process that is done with.
+                Ok(Heard::Wrote | Heard::Ended(_) | Heard::NotStarted(_)) => {}
+                Err(_) => break,
+            }
+        }
+        Err(Halt::Unwanted)
     }
 
     /// Nothing is begun that nobody wants any more.
@@ -125,11 +153,24 @@ impl Execution<'_> {
             match self.heard.recv_timeout(left) {
                 Ok(Heard::Stop) => self.stopped.set(true),
                 // Of a process that is done with.
-                Ok(Heard::Wrote | Heard::Ended(_) | Heard::NotStarted(_)) => {}
+                Ok(Heard::Wrote | Heard::Ended(_) | Heard::NotStarted(_) | Heard::MayStart) => {}
                 Err(_) => return Ok(()),
             }
         }
         Err(Halt::Unwanted)
+    }
+}
+
+/// The task that something is done for.
+fn task_of(action: &Action) -> Option<&TaskId> {
+    match action {
+        Action::RunAttempt(attempt) => Some(&attempt.task.id),
+        Action::Merge(merge) => Some(&merge.task.id),
+        Action::Verify { task, .. } | Action::Advance { task, .. } => Some(task),
+        Action::PrepareBase { .. }
+        | Action::CheckBase { .. }
+        | Action::AskPlan(_)
+        | Action::Publish { .. } => None,
     }
 }
 

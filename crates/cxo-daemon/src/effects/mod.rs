@@ -238,6 +238,7 @@ impl Executors {
             Ok(outcome) => self.report(&effect.id, outcome),
             // What an agent used is counted, whoever is at fault that its work comes to nothing.
             Err(Halt::Broken { message }) => {
+                tracing::warn!(effect = %effect.id, message, "an effect could not be carried out");
                 self.report(&effect.id, Outcome::Broken { message, usage: execution.used.get() });
             }
             Err(Halt::Unwanted) if has_agent(&effect.action) => {
@@ -254,9 +255,6 @@ impl Executors {
     fn report(&self, effect: &EffectId, outcome: Outcome) {
         fail_point::reached("report.before");
         self.done(effect);
-        if let Outcome::Broken { message, .. } = &outcome {
-            tracing::warn!(%effect, message, "an effect could not be carried out");
-        }
         self.context.reports.finished(effect.clone(), outcome);
     }
 
