@@ -40,12 +40,12 @@ pub(super) fn is_of(supervisor: &str, pid: i32) -> bool {
 }
 
 /// Whether a process may come from a supervisor, whichever it is and whether or not it lives. Only
-/// one whose hard limit is not lower than our own surely does not: an agent can clear its environment
-/// and lower its limit, and can raise it no more. One that cannot be read may, too.
+/// one that has no limit does not: an agent can clear its environment and lower its limit, and raise
+/// it no more, unless it is root. One that cannot be read may. Our own limit says nothing: where
+/// it is the lower one, an agent's is the same.
 pub fn may_be_supervised(pid: i32) -> bool {
-    let own = getrlimit(Resource::Rttime).maximum.unwrap_or(u64::MAX);
-    let is_lower = procfs::hard_realtime_limit(pid).is_none_or(|hard| hard < own);
-    is_lower || procfs::variable(pid, SUPERVISOR).is_some()
+    let is_limited = procfs::hard_realtime_limit(pid).is_none_or(|hard| hard != u64::MAX);
+    is_limited || procfs::variable(pid, SUPERVISOR).is_some()
 }
 
 /// What a process says of the effect that it was started for.
@@ -93,4 +93,32 @@ fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// [A2.7] Below a daemon with a limit, an agent has the same and cannot be told by it: each
+    /// process may be one.
+    #[test]
+    fn with_a_limit_of_our_own_every_process_may_be_supervised() {
+        const OWN: u64 = 1 << 40;
+        let own = procfs::own_pid();
+        let before = getrlimit(Resource::Rttime).maximum;
+        if before.is_none() && procfs::variable(own, SUPERVISOR).is_none() {
+            assert!(!may_be_supervised(own), "it has no limit");
+        }
+        let lowered = before.map_or(OWN, |before| before.min(OWN));
+        let limit = Rlimit { current: Some(lowered), maximum: Some(lowered) };
+        setrlimit(Resource::Rttime, limit).unwrap();
+        let mut child = Command::new("sleep").env_clear().arg("60").spawn().unwrap();
+        let agent = child.id().try_into().unwrap();
+        assert_eq!(procfs::hard_realtime_limit(agent), Some(lowered));
+        assert!(may_be_supervised(agent));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
