@@ -108,10 +108,12 @@ impl Paths {
         }
     }
 
-    /// An attempt's own socket. Its path may not be long, so that the attempt is named by a digest.
+    /// An attempt's own socket, in a directory of its own: that is what an agent is shown, and each
+    /// daemon binds another socket in it. Its path may not be long, so that the attempt is named by a
+    /// digest.
     pub(crate) fn attempt_socket(&self, attempt: &AttemptId) -> PathBuf {
         let digest = Sha256::digest(attempt.as_str());
-        self.runtime.join("a").join(hex(&digest[..4]))
+        self.runtime.join("a").join(hex(&digest[..4])).join("s")
     }
 
     /// What no agent and no check may read: the keys and sockets of all repositories, the

@@ -11,15 +11,30 @@ use serde::{Deserialize, Serialize};
 pub struct Hidden {
     /// Directories whose contents cannot be read, whatever comes into them.
     pub places: Vec<PathBuf>,
-    /// What can be read all the same. What is below no place says nothing.
-    pub except: Vec<PathBuf>,
+    /// What can be read all the same: sorted, and none below another. What is below no place says
+    /// nothing.
+    pub(super) except: Vec<PathBuf>,
 }
 
 impl Hidden {
     /// By any names of the places and exceptions, which need not exist yet.
     pub fn new(places: &[&Path], except: &[&Path]) -> Self {
-        let real = |paths: &[&Path]| paths.iter().map(|path| real(path)).collect();
-        Self { places: real(places), except: real(except) }
+        let places = places.iter().map(|path| real(path)).collect();
+        let mut hidden = Self { places, except: Vec::new() };
+        for path in except {
+            hidden.except_also(path);
+        }
+        hidden
+    }
+
+    /// Lets one thing more be read, by any of its names.
+    pub fn except_also(&mut self, path: &Path) {
+        let path = real(path);
+        if !self.except.iter().any(|held| path.starts_with(held)) {
+            self.except.retain(|held| !held.starts_with(&path));
+            self.except.push(path);
+            self.except.sort();
+        }
     }
 
     /// The same without exceptions, as things are now: a place with some is taken apart.
@@ -68,12 +83,26 @@ mod tests {
             fs::create_dir_all(at(dir)).unwrap();
         }
         fs::write(at("state/db"), "").unwrap();
-        let hidden = Hidden {
-            places: vec![at("keys"), at("state")],
-            except: vec![at("state/hub"), at("state/a/deep"), at("free")],
-        };
+        let places = ["keys", "state"].map(at);
+        let except = ["state/hub", "state/a/deep", "free"].map(at);
+        let hidden = Hidden::new(
+            &places.each_ref().map(|path| &**path),
+            &except.each_ref().map(|path| &**path),
+        );
         let mut apart = hidden.taken_apart();
         apart.sort();
         assert_eq!(apart, [at("keys"), at("state/a/other"), at("state/db")]);
+    }
+
+    /// What lies below an exception is there with it: to make it anew would be to empty it.
+    #[test]
+    fn an_exception_below_another_is_none_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| real(&root.path().join(name));
+        let [deep, other, beside, above] = ["a/b/deep", "a/b/other", "a/bc", "a/b"].map(at);
+        for order in [[&deep, &above, &other, &beside], [&beside, &other, &deep, &above]] {
+            let hidden = Hidden::new(&[], &order.map(|path| &**path));
+            assert_eq!(hidden.except, [above.clone(), beside.clone()]);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! kill -9 of one thing in the middle: the next command goes on, and nothing is done twice.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use cxo_protocol::methods::method;
@@ -14,6 +16,10 @@ use crate::world::{SAFETY_NET, Setting, World};
 
 /// A first task that lands, a second whose agent waits for a gate in its second step; not started.
 fn held() -> (World, Value) {
+    held_with(|setting| setting)
+}
+
+fn held_with(more: impl FnOnce(Setting) -> Setting) -> (World, Value) {
     let scripts = [
         writes("first", "first.txt", "x\n"),
         script(
@@ -25,7 +31,7 @@ fn held() -> (World, Value) {
         ),
         writes("last", "last.txt", "x\n"),
     ];
-    let world = Setting::codex(scripts.concat()).check("true").build();
+    let world = more(Setting::codex(scripts.concat()).check("true")).build();
     let tasks = [
         task("first", &["first.txt"], &[]),
         task("held", &["held.txt"], &["first"]),
@@ -77,12 +83,48 @@ fn a_killed_daemon_is_followed_by_one_that_goes_on() {
     assert_eq!(distinct.len(), 3);
 }
 
-/// [N2] [G2] [G27] A newer command has an older daemon make way for one of its own version. The agent
-/// that lives is the same process under the same supervisor, and its work lands.
+/// In the process of the agent `held`, outside of what confines its commands: when somebody opens the
+/// pipe `call`, it asks who it is on its own socket, as soon as there is one, and tells the pipe `answer`.
+const CALL: &str = r#"
+[ "$CXO_TASK" = held ] && at="$(dirname "$0")" python3 - << 'END' > /dev/null 2>&1 &
+import ctypes, os, select, socket
+at, path = os.environ["at"], os.environ["CXO_SOCKET"]
+open(at + "/call").read()
+libc, created, changed = ctypes.CDLL(None), 0x100, 0x4
+news = libc.inotify_init()
+libc.inotify_add_watch(news, os.path.dirname(path).encode(), created | changed)
+def ask():
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            break
+        except OSError as error:
+            if not select.select([news], [], [], 30)[0]:
+                return str(error)
+            os.read(news, 4096)
+    f = s.makefile("rw")
+    print('{"id": 1, "method": "caller.get", "params": {}}', file=f, flush=True)
+    return f.readline()
+said = ask()
+open(at + "/answer", "w").write(said)
+END
+"#;
+
+fn pipe(world: &World, name: &str) -> PathBuf {
+    let (path, mode) = (world.root().join(name), rustix::fs::Mode::from_raw_mode(0o600));
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    path
+}
+
+/// [N2] [G2] [G27] [A2.7] A newer command has an older daemon make way for one of its own version. The
+/// agent that lives is the same process under the same supervisor, finds the newer daemon behind its own
+/// socket, and its work lands.
 #[test]
 fn a_newer_command_hands_living_agents_over_to_a_newer_daemon() {
     const OLDER: &str = "0.0.1";
-    let (world, plan) = held();
+    let (world, plan) = held_with(|setting| setting.before_codex(CALL));
+    let (call, answer) = (pipe(&world, "call"), pipe(&world, "answer"));
     let repo = world.repo().to_str().unwrap().to_owned();
     let mut older = world
         .command(&["daemon", "run", "--repo", &repo])
@@ -111,6 +153,10 @@ fn a_newer_command_hands_living_agents_over_to_a_newer_daemon() {
     assert!(older.wait().unwrap().success());
     assert_eq!(world.client().daemon().version, env!("CARGO_PKG_VERSION"));
     assert_eq!(lives(), before, "nothing was started anew, and nothing ended");
+    fs::write(call, "").unwrap();
+    let answer = fs::read_to_string(answer).unwrap();
+    let is_told = answer.contains("\"attempt\"") && !answer.contains("\"error\"");
+    assert!(is_told, "the agent asked on its own socket: {answer}");
     ends_well(&world);
     let threads = world.model().witness().into_iter().map(|it| it.thread);
     assert_eq!(threads.collect::<std::collections::BTreeSet<_>>().len(), 3, "one for each task");
@@ -157,7 +203,7 @@ fn agents_are_never_doubled_by_restarts() {
     const RESTARTS: usize = 5;
     let world = Setting::command().check("true").build();
     let gates = world.root().join("gates");
-    std::fs::create_dir(&gates).unwrap();
+    fs::create_dir(&gates).unwrap();
     let ids: Vec<String> = (0..AGENTS).map(|n| format!("t{n}")).collect();
     let tasks: Vec<_> = ids
         .iter()
@@ -184,7 +230,7 @@ fn agents_are_never_doubled_by_restarts() {
         assert!(kill(world.daemon().unwrap()));
         assert_eq!(world.cxo(&["daemon", "start"]).code, 0);
     }
-    std::fs::write(gates.join("go"), "").unwrap();
+    fs::write(gates.join("go"), "").unwrap();
     assert_eq!(world.cxo(&["wait"]).code, 0);
     let seen = world.run();
     assert_eq!(seen.ids("merged"), ids);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,6 +39,7 @@ pub(crate) struct Setting {
     user_config: String,
     config: String,
     files: Vec<(String, String)>,
+    before_codex: Option<String>,
 }
 
 /// How a command ended.
@@ -95,6 +97,12 @@ impl Setting {
         self
     }
 
+    /// Lines for the shell that are carried out in each process that becomes Codex.
+    pub(crate) fn before_codex(mut self, lines: &str) -> Self {
+        self.before_codex = Some(lines.to_owned());
+        self
+    }
+
     /// A committed file.
     pub(crate) fn file(mut self, path: &str, content: &str) -> Self {
         self.files.push((path.to_owned(), content.to_owned()));
@@ -115,7 +123,9 @@ impl Setting {
             .as_ref()
             .map(|text| ScriptedModel::start(Scripts::from_toml(text).unwrap()).unwrap());
         let agents = match &model {
-            Some(model) => codex_config(&model.url()),
+            Some(model) => {
+                codex_config(&model.url(), &codex_after(self.before_codex.as_deref(), path))
+            }
             None => command_config(path),
         };
         home.configure(&format!("{agents}{}", self.user_config));
@@ -133,8 +143,18 @@ impl Setting {
     }
 }
 
-fn codex_config(url: &str) -> String {
-    let program = codex_program().unwrap();
+/// Codex itself, or a program that does something else before it becomes Codex.
+fn codex_after(lines: Option<&str>, root: &Path) -> PathBuf {
+    let codex = codex_program().unwrap();
+    let Some(lines) = lines else { return codex };
+    let program = root.join("codex");
+    let text = format!("#!/bin/sh\n{lines}\nexec '{}' \"$@\"\n", codex.display());
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+fn codex_config(url: &str, program: &Path) -> String {
     let program = program.to_str().unwrap();
     let provider = format!(
         "model_providers.scripted={{name=\"scripted\",base_url=\"{url}\",wire_api=\"responses\",env_key=\"CXO_SCRIPTED_KEY\",\

@@ -142,6 +142,10 @@ pub(super) fn run(execution: &Execution<'_>, job: &Job<'_>) -> Result<Concluded,
             teller.tell(event);
         }
     });
+    // Where it is not known to have ended, it may go on under the next daemon.
+    if ended.is_ok() || execution.stopped.get() {
+        socket.into_iter().for_each(AttemptSocket::leave_nothing);
+    }
     if let Some(message) = refused {
         return Ok(not_started(message));
     }
@@ -170,12 +174,14 @@ fn counted(execution: &Execution<'_>, reader: Box<dyn OutputReader + Send>, halt
 
 /// Lets an agent find its own socket, which lies among those of others.
 fn with_own_socket(mut launch: Launch, socket: Option<&AttemptSocket>) -> Launch {
-    let Some(path) = socket.map(AttemptSocket::path) else { return launch };
-    if let Some(path) = path.to_str() {
+    let Some(socket) = socket else { return launch };
+    if let Some(path) = socket.path().to_str() {
         launch.env.set(SOCKET_VARIABLE, path);
     }
-    if let Confinement::ByAgent { hidden, .. } = &mut launch.confinement {
-        hidden.except.extend(fs::canonicalize(path).ok());
+    if let (Confinement::ByAgent { hidden, .. }, Some(dir)) =
+        (&mut launch.confinement, socket.dir())
+    {
+        hidden.except_also(dir);
     }
     launch
 }

@@ -28,7 +28,8 @@ pub(crate) struct AttemptSockets {
     runtime: Handle,
 }
 
-/// An attempt's socket, open until this is dropped; its connections and its capability end with it.
+/// An attempt's socket, open until this is dropped; its connections and its capability end with it. Its
+/// directory stays: an agent that outlives this daemon finds the next one's socket in it.
 #[derive(Debug)]
 pub(crate) struct AttemptSocket {
     path: PathBuf,
@@ -77,6 +78,20 @@ impl AttemptSocket {
     /// Where the agent connects.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The directory that is this socket's alone.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.path.parent()
+    }
+
+    /// The agent is no more: nobody will come to this socket again.
+    pub(crate) fn leave_nothing(self) {
+        let dir = self.dir().map(Path::to_owned);
+        drop(self);
+        if let Some(dir) = dir {
+            let _ = std::fs::remove_dir(dir);
+        }
     }
 }
 

@@ -81,8 +81,7 @@ impl Scene {
 }
 
 fn hidden() -> Hidden {
-    let places = ["/keys", "/with \"quotes\""].map(PathBuf::from).to_vec();
-    Hidden { places, except: Vec::new() }
+    Hidden::new(&["/keys", "/with \"quotes\""].map(Path::new), &[])
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn launch(settings: &AgentSettings, root: &Path, prompt: &str) -> Launch {
         output_schema: None,
         user_env: &user_env,
         access: Access::WorkspaceWrite,
-        hidden: &Hidden { places: vec!["/keys".into()], except: Vec::new() },
+        hidden: &Hidden::new(&[Path::new("/keys")], &[]),
         usage_before: Usage::default(),
     };
     CommandAgent::new(settings).unwrap().launch(&request).unwrap()
