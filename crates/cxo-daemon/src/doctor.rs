@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use cxo_agent::adapter::{self, AgentProbe, AgentSettings, SignIn, find_program};
-use cxo_agent::sandbox::{self, SandboxSupport};
+use cxo_agent::sandbox::{self, SandboxError, SandboxSupport};
 use cxo_agent::transcript::one_line;
 use cxo_git::{GIT_FLOOR, GitError, GitProgram, Head, Note, Repository};
 use cxo_protocol::report::{DoctorItem, DoctorReport, Health};
@@ -53,6 +53,7 @@ pub fn examine(cwd: &Path, env: &BTreeMap<String, String>) -> DoctorReport {
     let config = loaded.map(|loaded| loaded.config).unwrap_or_default();
     items.extend(agent_items(&config, env));
     items.push(sandbox_item(&sandbox::probe()));
+    items.push(hiding_item(&sandbox::probe_hiding()));
     match &found {
         Some(Ok(paths)) => items.extend(places::items(paths, &config)),
         Some(Err(problem)) => items.push(of_problem("state", problem)),
@@ -333,6 +334,29 @@ fn sandbox_item(support: &SandboxSupport) -> DoctorItem {
             ),
         )
         .fixed_by("a Linux kernel from 5.13 on with Landlock enabled (`lsm=landlock,…`)"),
+    }
+}
+
+/// Whether what the daemon keeps for itself can be hidden around the whole of Codex.
+fn hiding_item(tried: &Result<(), SandboxError>) -> DoctorItem {
+    match tried {
+        Ok(()) => item(
+            "hiding",
+            Health::Good,
+            "namespaces and mounts were tried: what the daemon keeps for itself is hidden around Codex",
+        ),
+        Err(error) => item(
+            "hiding",
+            Health::Weak,
+            format!(
+                "{error}; what the daemon keeps for itself Codex hides from what it runs, as it is at \
+                 the start, and can read it itself"
+            ),
+        )
+        .fixed_by(
+            "let users have namespaces (`sysctl user.max_user_namespaces`, \
+             `kernel.apparmor_restrict_unprivileged_userns`, the filter of a container)",
+        ),
     }
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use confine::confine_and_exec;
 pub(crate) use confine::wrapped_args;
 pub use hidden::Hidden;
-pub use probe::{SandboxSupport, probe};
+pub use probe::{SandboxSupport, probe, probe_hiding};
 
 /// What a process may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

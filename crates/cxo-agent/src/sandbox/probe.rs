@@ -12,7 +12,7 @@ use landlock::{LandlockStatus, RulesetStatus};
 use serde::{Deserialize, Serialize};
 
 use super::confine::Reach;
-use super::{Hidden, Network, SandboxError, Without, confine};
+use super::{Hidden, Network, SandboxError, Without, confine, hiding};
 
 /// What this system can do, as it was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,11 @@ impl SandboxSupport {
     }
 }
 
+/// Tries whether what an agent may not read can be hidden around it; if not, why.
+pub fn probe_hiding() -> Result<(), SandboxError> {
+    hiding::try_namespaces()
+}
+
 /// The name of what may not be read.
 const HIDDEN: &str = "hidden";
 
@@ -92,7 +97,7 @@ fn try_in(dir: &Path) -> io::Result<SandboxSupport> {
 fn try_here(inside: &Path, outside: &Path) -> Result<SandboxSupport, SandboxError> {
     let none = |reason: String| SandboxSupport::None { reason };
     let writable = [PathBuf::from(inside)];
-    let hidden = Hidden { places: vec![outside.join(HIDDEN)], except: Vec::new() };
+    let hidden = Hidden::new(&[&outside.join(HIDDEN)], &[]);
     let reach = Reach { writable: &writable, hidden: &hidden };
     let status = confine::confine(&reach, &Network::Allowed, Without::Refuse)?;
     match status.ruleset {

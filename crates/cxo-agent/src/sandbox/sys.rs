@@ -4,6 +4,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -15,10 +16,11 @@ pub(super) fn leave_namespaces() -> io::Result<()> {
     Ok(())
 }
 
-/// What `attempt` comes to in a copy of this process, which ends with it. This process must have one
-/// thread: a lock that another holds would be held in the copy for good.
+/// What `attempt` comes to in a copy of this process, which ends with it. It may use no memory that it
+/// does not have yet, nor anything else behind a lock: one that another thread holds at this moment is
+/// held in the copy for good.
 pub(super) fn try_in_copy(attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    // SAFETY: with one thread, the copy is as whole as the original.
+    // SAFETY: what the copy does needs nothing that only the original's other threads could let go.
     let copy = unsafe { libc::fork() };
     if copy == 0 {
         let code = attempt().map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |()| 0);
@@ -30,13 +32,15 @@ pub(super) fn try_in_copy(attempt: impl FnOnce() -> io::Result<()>) -> io::Resul
     let status = loop {
         match waitpid(Some(copy), WaitOptions::empty()) {
             Ok(Some((_, status))) => break status,
-            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     };
     match status.exit_status() {
         Some(0) => Ok(()),
         Some(code) => Err(io::Error::from_raw_os_error(code)),
+        // By a filter that ends who asks for what it does not let through.
+        None if status.terminating_signal() == Some(libc::SIGSYS) => Err(Errno::NOSYS.into()),
         None => Err(io::Error::other("the attempt was killed")),
     }
 }

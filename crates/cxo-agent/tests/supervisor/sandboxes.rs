@@ -228,14 +228,29 @@ fn an_agent_hides_itself_what_cannot_be_hidden_around_it() {
         otherwise: vec!["hide".into(), "the key".into()],
     };
     let policy = serde_json::to_string(&sandbox).unwrap();
-    for (room, expected) in [("8", "exec\n"), ("0", "hide the key exec\n")] {
-        let script = format!("echo {room} > /proc/sys/user/max_user_namespaces && exec \"$@\"");
+    let no_room = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let table = [
+        ("echo 8 > /proc/sys/user/max_user_namespaces", Some("exec\n")),
+        (no_room, Some("hide the key exec\n")),
+        // Room for the process and not for what lies over it.
+        ("echo 1 > /proc/sys/user/max_user_namespaces", Some("hide the key exec\n")),
+        // These pass, or are anybody's doing: the weaker way is not taken for them.
+        ("ulimit -n 4", None),
+        ("mkdir -p kept/away && cd kept/away", None),
+    ];
+    for (before, expected) in table {
+        let script = format!("{before} && exec \"$@\"");
         let done = Command::new("unshare")
             .args(["-Ur", "sh", "-c", &script, "sh"])
             .arg(program())
             .args(["confine", &policy, "/bin/echo", "exec"])
+            .current_dir(world.path(""))
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8(done.stdout).unwrap(), expected, "{room}");
+        let (said, why) =
+            (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(said, expected.unwrap_or_default(), "{before}: {why}");
+        assert_eq!(done.status.success(), expected.is_some(), "{before}: {why}");
+        assert!(expected.is_some() || why.contains("could not be set up"), "{before}: {why}");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cxo_protocol::report::{DoctorItem, DoctorReport, Health};
 use cxo_testkit::repository::{git, write};
@@ -85,6 +86,12 @@ fn all_is_well_in_an_ordinary_repository() {
     assert_ne!(item(&report, "state").health, Health::Bad);
     assert_ne!(item(&report, "workspaces").health, Health::Bad);
     item(&report, "sandbox");
+    // As a program tells that is not ours.
+    let unshare =
+        Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "none", "/"]).output();
+    let has_namespaces = unshare.is_ok_and(|done| done.status.success());
+    let expected = if has_namespaces { Health::Good } else { Health::Weak };
+    assert_eq!(item(&report, "hiding").health, expected);
     // The untracked configuration is work that is left alone.
     assert_eq!(item(&report, "uncommitted work").health, Health::Good);
     // What the repository brings waits for its approval.
