@@ -155,7 +155,7 @@ fn a_newer_command_hands_living_agents_over_to_a_newer_daemon() {
     assert_eq!(lives(), before, "nothing was started anew, and nothing ended");
     fs::write(call, "").unwrap();
     let answer = fs::read_to_string(answer).unwrap();
-    let is_told = answer.contains("\"attempt\"") && !answer.contains("\"error\"");
+    let is_told = answer.contains("\"principal\":\"attempt:") && answer.contains(".held.a1\"");
     assert!(is_told, "the agent asked on its own socket: {answer}");
     ends_well(&world);
     let threads = world.model().witness().into_iter().map(|it| it.thread);
