@@ -100,9 +100,9 @@ fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
     let of_task = json!({"run": run, "task": "a"});
     match name {
         "status.get" | "caller.get" | "workspace.init" | "lock.status" | "agent.list"
-        | "tokens.getBudget" | "pubsub.subscribe" | "pubsub.unsubscribe" => Vec::new(),
-        "mirror.status" => Vec::new(),
-        "mirror.refresh" => vec![json!({})],
+        | "tokens.getBudget" | "pubsub.subscribe" | "pubsub.unsubscribe" | "mirror.status" => {
+            Vec::new()
+        }
         "lock.heartbeat" => of.locks.iter().map(|lock| json!({"lock_id": lock})).collect(),
         "session.start" => {
             let elsewhere = json!({"session_id": "mine", "cwd": of.elsewhere});
@@ -145,7 +145,9 @@ fn foreign_params(name: &str, of: &Foreign, world: &World) -> Vec<Value> {
         "run.retryTask" | "run.skipTask" | "run.cancelTask" => vec![of_task],
         "run.replyTask" => vec![json!({"run": run, "task": "a", "answer": "yes"})],
         "recover.restore" => vec![json!({"attempt": of.attempt, "branch": "mine"})],
-        "key.rotate" | "dashboard.link" | "daemon.status" | "daemon.stop" => vec![json!({})],
+        "mirror.refresh" | "key.rotate" | "dashboard.link" | "daemon.status" | "daemon.stop" => {
+            vec![json!({})]
+        }
         other => panic!("{other} has no foreign parameters here: give it some"),
     }
 }
