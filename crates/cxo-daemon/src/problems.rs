@@ -246,7 +246,9 @@ fn of_work(rejected: &WorkRejected) -> Problem {
                 Alive::HeardOf { until } => problem.retry_after(seconds_until(*until)),
                 Alive::Held | Alive::Process => problem,
             };
-            problem.try_next("resume.candidates.list, for those that are not")
+            problem
+                .try_next("session.start under a name of your own, or no session at all over MCP")
+                .try_next("resume.candidates.list, for those that are not")
         }
         WorkRejected::NothingLeft { .. } => {
             problem(Code::NothingToResume).try_next("resume.candidates.list")

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Subcommand, ValueHint};
-use cxo_protocol::client::Client;
+use cxo_protocol::client::{CallError, Client};
 use cxo_protocol::methods::method;
 use cxo_protocol::params::locks::{LockAcquire, LockQuery, LockRelease};
 use cxo_protocol::params::sessions::SessionStart;
@@ -140,7 +140,12 @@ fn take_session(
     let Some(SessionName::Name(session_id)) = wish.session.clone() else { return Ok(()) };
     let cwd = context.directory()?.display().to_string();
     let said = format!("session {session_id} works on {}", at.work_tree.display());
-    client.call::<method::SessionStart>(&SessionStart { session_id, cwd })?;
+    match client.call::<method::SessionStart>(&SessionStart { session_id, cwd }) {
+        Ok(_) => {}
+        // Another command is at work in it, on this tree: locks are taken in it by its name.
+        Err(CallError::Refused(problem)) if problem.code == Code::SessionAlive => {}
+        Err(error) => return Err(error.into()),
+    }
     context.out.story(&plain(&said));
     Ok(())
 }

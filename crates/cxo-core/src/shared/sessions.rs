@@ -6,7 +6,7 @@ use cxo_protocol::session_work::{Intent, ProcessMark};
 use cxo_protocol::{Principal, SessionId, SessionName, SharedEvent, Timestamp};
 
 use super::shares::Taken;
-use super::work::{Arrival, Presence};
+use super::work::{Alive, Arrival, Presence, WorkRejected};
 use super::{Places, SharedRejected, is_same_caller};
 
 /// Sessions at one time. Each is a person, a program or a root agent.
@@ -138,7 +138,8 @@ impl Sessions {
         }
     }
 
-    /// Starts a session or takes it up again, and holds it from then on if somebody stays.
+    /// Starts a session or takes it up again, and holds it from then on if somebody stays. One at which
+    /// another process is at work is not taken up: two would do the same work under the same name.
     pub(super) fn start_held(
         &self,
         session: &SessionId,
@@ -147,6 +148,16 @@ impl Sessions {
     ) -> Result<Vec<SharedEvent>, SharedRejected> {
         let Begun { principal, tree, of_connection } = begun;
         let mut events = self.start(session, principal, tree, *of_connection)?;
+        let is_held = |open: &Session, arrival: &Arrival| {
+            let is_same = open.process.is_some() && open.process == arrival.process;
+            matches!(open.presence, Presence::Held { .. }) && !is_same
+        };
+        if let (Some(open), Some(arrival)) = (self.open.get(session), arrival)
+            && is_held(open, arrival)
+        {
+            let alive = Alive::Held;
+            return Err(WorkRejected::IsAlive { session: session.clone(), alive }.into());
+        }
         events.extend(arrival.map(|arrival| arrival.holds(session)));
         Ok(events)
     }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use cxo_core::shared::work::Life;
 use cxo_core::{Command, SharedCommand, SharedRejected};
 use cxo_git::Repository;
 use cxo_protocol::params::sessions::{SessionStart, SessionStop, Success};
@@ -13,7 +15,12 @@ use serde_json::Value;
 use super::Handlers;
 use super::work::left_by;
 use crate::caller::{Call, Caller, Stay};
+use crate::presence::life_of;
 use crate::{fresh, problems};
+
+/// For so long a connection whose end was not noticed yet is waited for, looking this often.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+const LOOKED_AGAIN: Duration = Duration::from_millis(20);
 
 /// A session of the caller's, and the tree that it works on.
 #[derive(Debug, Clone)]
@@ -34,6 +41,9 @@ impl Handlers {
         self.is_opened_by_user(&tree, call.principal())?;
         let session = params.session_id;
         let arrival = self.presence.arrival(Some(&session), call.caller);
+        if arrival.is_some() {
+            self.wait_until_left(&session).await;
+        }
         let command = Command::Shared(SharedCommand::StartSession {
             session: session.clone(),
             principal: call.principal().clone(),
@@ -46,6 +56,24 @@ impl Handlers {
             self.hold_session(&session, &arrival, call.caller);
         }
         Ok(answer)
+    }
+
+    /// Waits a moment for the end of a connection that nobody may be behind any more: who connects anew
+    /// is not refused because the end of its old connection was not noticed yet.
+    async fn wait_until_left(&self, session: &SessionId) {
+        let is_going = || {
+            self.published.shared(|shared| {
+                shared.sessions.get(session).is_some_and(|open| {
+                    open.quiet_ms(fresh::now()).is_none() && life_of(open) != Life::Lives
+                })
+            })
+        };
+        let left = async {
+            while is_going() {
+                let _ = tokio::time::timeout(LOOKED_AGAIN, self.changed.notified()).await;
+            }
+        };
+        let _ = tokio::time::timeout(LEAVES_WITHIN, left).await;
     }
 
     pub(super) async fn end_session(

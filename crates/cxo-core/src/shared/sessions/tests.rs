@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cxo_protocol::session_work::ProcessMark;
 use cxo_protocol::shared::LockEnd;
 use cxo_protocol::{LockKind, Principal, SharedEvent};
 
@@ -9,7 +10,8 @@ use super::{MAX_SESSIONS, PLACES};
 use crate::shared::tests::{
     MINUTE, START, Stage, by_agent, end, file, on, released, session, start,
 };
-use crate::shared::{SharedCommand, SharedRejected};
+use crate::shared::work::{Alive, Arrival};
+use crate::shared::{SharedCommand, SharedRejected, WorkCommand, WorkRejected};
 
 #[test]
 fn a_session_is_taken_up_again_as_it_was() {
@@ -18,6 +20,31 @@ fn a_session_is_taken_up_again_as_it_was() {
     assert_eq!(stage.ask(&start("s", &by_agent("s"))), Ok(Vec::new()));
     let open = stage.shared.sessions.get(&session("s")).unwrap();
     assert_eq!((open.started_at, open.of_connection), (START, false));
+}
+
+/// [B3.1] A session that another process holds is not taken up by its name, also by the same caller; by
+/// the same process it is, and by anybody once it is left.
+#[test]
+fn a_session_that_another_process_holds_is_not_taken_up() {
+    let mut stage = Stage::with(&[]);
+    let process = |pid| ProcessMark { pid, started: 1, boot: "b".to_owned() };
+    let start = |connection, process| SharedCommand::StartSession {
+        session: session("s"),
+        principal: by_agent("s"),
+        tree: "/tree".to_owned(),
+        of_connection: false,
+        arrival: Some(Arrival { connection, process }),
+    };
+    stage.ask(&start(1, Some(process(1)))).unwrap();
+    let alive = WorkRejected::IsAlive { session: session("s"), alive: Alive::Held };
+    let refused = Err(SharedRejected::from(alive));
+    assert_eq!(stage.ask(&start(2, Some(process(2)))), refused);
+    assert_eq!(stage.ask(&start(3, None)), refused);
+    assert!(stage.ask(&start(4, Some(process(1)))).is_ok());
+    let left = WorkCommand::Leave { session: session("s"), connection: 4 };
+    stage.ask(&SharedCommand::Work(left)).unwrap();
+    assert!(stage.ask(&start(5, None)).is_ok());
+    assert_eq!(stage.ask(&start(6, None)), refused, "nobody knows that it is the same");
 }
 
 /// [A3.5] A session is one caller's, and works on one tree.
