@@ -1060,14 +1060,16 @@ export interface NextCase {
 export interface NodeCreate {
   /** The files that it is thought to touch. */
   affected_files?: string[] | null;
+  /** Nothing but `none`: what is approved is decided by `plan.rollup.approve` and `plan.rollup.reject`. */
+  approval_state?: Approval | null;
   /** The session that is meant to do it: a wish and no claim. */
-  assignee_session?: SessionId | null;
+  assignee_session?: SessionName | null;
   /** Which side of the work it belongs to, in a word. */
   facet?: string | null;
   /** What it is. */
   level: Level;
   /** The session that answers for it. */
-  owner_session_id?: SessionId | null;
+  owner_session_id?: SessionName | null;
   /** What is to contain it. */
   parent_id?: NodeId | null;
   /** The larger the sooner; at most 1000. */
@@ -1167,7 +1169,7 @@ export interface NodeUpdate {
   /** The files that it is thought to touch. */
   affected_files?: string[] | null;
   /** The session that is meant to do it: a wish and no claim. */
-  assignee_session?: SessionId | null;
+  assignee_session?: SessionName | null;
   /** Which side of the work it belongs to, in a word. */
   facet?: string | null;
   /** The commit by which its work is merged; what it contains and is done is merged with it. */
@@ -1175,7 +1177,7 @@ export interface NodeUpdate {
   /** The node. */
   node_id: NodeId;
   /** The session that answers for it. */
-  owner_session_id?: SessionId | null;
+  owner_session_id?: SessionName | null;
   /** Its priority. */
   priority?: number | null;
   /** How much can go wrong. */
@@ -1290,7 +1292,7 @@ export interface PlanBootstrap {
   /** The title of the initiative. */
   initiative_title: string;
   /** The session that answers for both. */
-  owner_session_id?: SessionId | null;
+  owner_session_id?: SessionName | null;
   /** The title of its plan. */
   plan_title: string;
   /** Of both; the larger the sooner. */
@@ -1969,7 +1971,7 @@ export interface SliceSpec {
 /** See `plan.slice.generate`. */
 export interface SlicesGenerate {
   /** The session that answers for the slices. */
-  owner_session_id?: SessionId | null;
+  owner_session_id?: SessionName | null;
   /** The plan. */
   plan_node_id: NodeId;
   /** The slices: all of them are made, or none. */

@@ -6,13 +6,13 @@ mod views;
 
 use cxo_core::shared::graph::{Graph, GraphCommand, NewNode, Node, NodeChange, Note};
 use cxo_core::{Command, Repo, SharedCommand};
-use cxo_protocol::graph::{ChecklistItem, NodeId, Status};
+use cxo_protocol::graph::{Approval, ChecklistItem, Details, NodeId, Status};
 use cxo_protocol::params::graph::{
     Checklist, ChecklistUpsert, DEFAULT_PAGE, EdgeCreate, EdgeRemove, MAX_PAGE, NodeCreate,
     NodeList, NodeMove, NodeName, NodeQuery, NodeUpdate, NodeView, SnapshotCreate,
 };
 use cxo_protocol::params::sessions::Success;
-use cxo_protocol::{Code, Problem};
+use cxo_protocol::{Code, Problem, SessionId, SessionName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,15 +43,35 @@ impl Handlers {
         params: NodeCreate,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
+        if params.approval_state.is_some_and(|state| state != Approval::Unasked) {
+            return Err(Problem::new(Code::BadRequest, "a new node is not approved")
+                .because("whoever makes it is not the one who approves it")
+                .keeping("nothing was changed")
+                .try_next("plan.rollup.submit, then plan.rollup.approve"));
+        }
         let new = NewNode {
             level: params.level,
             title: params.title.clone(),
             parent: params.parent_id,
             priority: params.priority,
             status: params.status.unwrap_or(Status::Todo),
-            details: params.details(),
+            details: Details {
+                owner_session: self.answering(params.owner_session_id.as_ref())?,
+                assignee_session: self.answering(params.assignee_session.as_ref())?,
+                ..params.details()
+            },
         };
         self.in_graph(GraphCommand::Create(new), call, newest).await
+    }
+
+    /// The session that is to answer for a node. One that is named need not be there yet; a number is
+    /// one's that is.
+    fn answering(&self, session: Option<&SessionName>) -> Result<Option<SessionId>, Problem> {
+        match session {
+            None => Ok(None),
+            Some(SessionName::Name(name)) => Ok(Some(name.clone())),
+            Some(number @ SessionName::Number(_)) => self.session_named(number).map(Some),
+        }
     }
 
     pub(super) async fn update_node(
@@ -59,7 +79,12 @@ impl Handlers {
         params: NodeUpdate,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let (node, details) = (params.node_id, params.details());
+        let node = params.node_id;
+        let details = Details {
+            owner_session: self.answering(params.owner_session_id.as_ref())?,
+            assignee_session: self.answering(params.assignee_session.as_ref())?,
+            ..params.details()
+        };
         let change = NodeChange {
             node,
             title: params.title,

@@ -20,13 +20,13 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
             )
             .try_next("cxo graph"),
         GraphRejected::HasParent { node, .. } => {
-            problem(Code::GraphRule).try_next(move_to(*node, "…"))
+            problem(Code::GraphRule).try_next(format!("cxo graph {node}"))
         }
         GraphRejected::Cycle { .. } => problem(Code::GraphCycle)
             .because("a node begins after what contains it and what it waits for, and ends after what it contains")
-            .try_next("graph.edge.remove {\"from_node_id\": …, \"to_node_id\": …, \"edge_type\": …}"),
+            .try_next("cxo graph"),
         GraphRejected::LinkedOtherwise { edge } => problem(Code::GraphRule).try_next(format!(
-            "graph.edge.remove {{\"from_node_id\": {}, \"to_node_id\": {}, \"edge_type\": \"{}\"}}",
+            "cxo call graph.edge.remove '{{\"from_node_id\": {}, \"to_node_id\": {}, \"edge_type\": \"{}\"}}'",
             edge.from, edge.to, edge.word
         )),
         GraphRejected::NoEdge { from, .. } => {
@@ -37,15 +37,15 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
             .try_next(format!("cxo graph {node}")),
         GraphRejected::OwnCall { by, .. } => problem(Code::GraphRule).try_next(*by),
         GraphRejected::Over { node, .. } => problem(Code::WrongState)
-            .try_next(format!("task.update {{\"task_id\": {node}, \"status\": \"todo\"}}")),
+            .try_next(format!("cxo call task.update '{{\"task_id\": {node}, \"status\": \"todo\"}}'")),
         GraphRejected::Claimed { holder, expires_at, .. } => problem(Code::Claimed)
             .held_by(holder.to_string())
             .because(format!("the session {holder} holds it"))
             .retry_after(seconds_until(*expires_at))
-            .try_next("resume.next {}"),
+            .try_next("cxo call resume.next"),
         GraphRejected::NotClaimed { case, .. } => problem(Code::NotClaimed)
             .because("it was never taken, its time was up, or it was handed over or set aside")
-            .try_next(format!("case.begin {{\"case_id\": {case}}}")),
+            .try_next(format!("cxo call case.begin '{{\"case_id\": {case}}}'")),
         GraphRejected::StaleFence { case, .. } => problem(Code::NotClaimed)
             .because("somebody took the case since, or handed it over")
             .try_next(format!("cxo graph {case}")),
@@ -58,7 +58,7 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
                 problem.because(format!("step {id} is {status}: {title}"))
             });
             problem.try_next(format!(
-                "step.check {{\"case_id\": {case}, \"step_title\": …, \"result\": \"pass\"}}"
+                "cxo graph {case}"
             ))
         }
         GraphRejected::SliceTooLarge { slices } => {
@@ -80,17 +80,13 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
             }
         }
         GraphRejected::NotSubmitted { node, .. } => problem(Code::WrongState)
-            .try_next(format!("plan.rollup.submit {{\"node_id\": {node}}}")),
+            .try_next(format!("cxo call plan.rollup.submit '{{\"node_id\": {node}}}'")),
         GraphRejected::NotDone { node, .. } => {
             problem(Code::WrongState).try_next(format!("cxo graph {node}"))
         }
         GraphRejected::Missing { .. } => problem(Code::BadRequest),
         GraphRejected::TooLong { .. } => problem(Code::TooLarge),
     }
-}
-
-fn move_to(node: cxo_protocol::NodeId, to: &str) -> String {
-    format!("task.move {{\"task_id\": {node}, \"parent_id\": {to}}}")
 }
 
 /// Steps of a case that are named; the case has the others.

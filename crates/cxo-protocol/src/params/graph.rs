@@ -6,7 +6,7 @@ use crate::graph::{
     Approval, ChecklistItem, Checkpoint, Contract, DependsMode, Details, EdgeType, Level, Link,
     NodeId, Risk, Snapshot, Status, Tally,
 };
-use crate::{CommitId, Principal, SessionId, Timestamp};
+use crate::{CommitId, Principal, SessionId, SessionName, Timestamp};
 
 /// Nodes on a page, if nobody says otherwise.
 pub const DEFAULT_PAGE: u32 = 50;
@@ -49,17 +49,20 @@ pub struct NodeCreate {
     pub affected_files: Option<Vec<String>>,
     /// The session that answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_session_id: Option<SessionId>,
+    pub owner_session_id: Option<SessionName>,
     /// The session that is meant to do it: a wish and no claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee_session: Option<SessionId>,
+    pub assignee_session: Option<SessionName>,
     /// The worktree in which it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree_id: Option<u64>,
+    /// Nothing but `none`: what is approved is decided by `plan.rollup.approve` and `plan.rollup.reject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_state: Option<Approval>,
 }
 
 impl NodeCreate {
-    /// What is known of the node beside its title, its place and its status.
+    /// What is known of the node beside its title, its place, its status and its sessions.
     pub fn details(&self) -> Details {
         Details {
             summary: self.summary.clone(),
@@ -67,9 +70,8 @@ impl NodeCreate {
             risk: self.risk_level,
             token_estimate: self.token_estimate,
             affected_files: self.affected_files.clone(),
-            owner_session: self.owner_session_id.clone(),
-            assignee_session: self.assignee_session.clone(),
             worktree: self.worktree_id,
+            ..Details::default()
         }
     }
 }
@@ -110,17 +112,17 @@ pub struct NodeUpdate {
     pub affected_files: Option<Vec<String>>,
     /// The session that answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_session_id: Option<SessionId>,
+    pub owner_session_id: Option<SessionName>,
     /// The session that is meant to do it: a wish and no claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee_session: Option<SessionId>,
+    pub assignee_session: Option<SessionName>,
     /// The worktree in which it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree_id: Option<u64>,
 }
 
 impl NodeUpdate {
-    /// What changes beside its title, its priority and its status.
+    /// What changes beside its title, its priority, its status and its sessions.
     pub fn details(&self) -> Details {
         Details {
             summary: self.summary.clone(),
@@ -128,9 +130,8 @@ impl NodeUpdate {
             risk: self.risk_level,
             token_estimate: self.token_estimate,
             affected_files: self.affected_files.clone(),
-            owner_session: self.owner_session_id.clone(),
-            assignee_session: self.assignee_session.clone(),
             worktree: self.worktree_id,
+            ..Details::default()
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::graph::NodeSummary;
-use crate::SessionId;
 use crate::graph::{Approval, Details, NodeId, ReplanReason, Risk, Status, Tally};
+use crate::{SessionId, SessionName};
 
 /// See `plan.bootstrap`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -19,7 +19,7 @@ pub struct PlanBootstrap {
     pub priority: u32,
     /// The session that answers for both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_session_id: Option<SessionId>,
+    pub owner_session_id: Option<SessionName>,
     /// What the initiative is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -42,7 +42,7 @@ pub struct SlicesGenerate {
     pub plan_node_id: NodeId,
     /// The session that answers for the slices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_session_id: Option<SessionId>,
+    pub owner_session_id: Option<SessionName>,
     /// The slices: all of them are made, or none.
     pub slice_specs: Vec<SliceSpec>,
 }

@@ -20,7 +20,7 @@ impl Handlers {
         params: PlanBootstrap,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let owner_session = params.owner_session_id;
+        let owner_session = self.answering(params.owner_session_id.as_ref())?;
         let new = |level, title, summary| NewNode {
             level,
             title,
@@ -50,7 +50,7 @@ impl Handlers {
         params: SlicesGenerate,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let owner = params.owner_session_id;
+        let owner = self.answering(params.owner_session_id.as_ref())?;
         let slices: Vec<NewSlice> = params
             .slice_specs
             .into_iter()
