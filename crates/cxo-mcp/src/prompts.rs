@@ -4,8 +4,19 @@ use rmcp::ErrorData;
 use rmcp::model::{GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage, Role};
 use serde_json::Value;
 
-/// All of them.
-pub(crate) fn all() -> Vec<Prompt> {
+use crate::tools::Admitted;
+
+/// Those of which every step is a method that the caller is admitted to.
+pub(crate) fn offered(admitted: &Admitted) -> Vec<Prompt> {
+    let is_of_use = |prompt: &Prompt| {
+        let needs: &[&str] =
+            if prompt.name == "plan" { &["run.start"] } else { &["run.status", "run.diff"] };
+        needs.iter().all(|method| admitted.has(method))
+    };
+    all().into_iter().filter(is_of_use).collect()
+}
+
+fn all() -> Vec<Prompt> {
     let goal =
         PromptArgument::new("goal").with_description("What is to be done.").with_required(true);
     let run = PromptArgument::new("run")

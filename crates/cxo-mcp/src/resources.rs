@@ -30,8 +30,11 @@ pub(crate) async fn all(calls: &impl Calls, admitted: &Admitted) -> Result<Vec<R
     Ok(all)
 }
 
-/// Addresses with a part to fill in.
-pub(crate) fn templates() -> Vec<ResourceTemplate> {
+/// Addresses with a part to fill in, for who is admitted to what they are read by.
+pub(crate) fn templates(admitted: &Admitted) -> Vec<ResourceTemplate> {
+    if !admitted.has("run.status") {
+        return Vec::new();
+    }
     let of = |uri: &str, name: &str, what: &str, kind: &str| {
         ResourceTemplate::new(uri, name).with_description(what).with_mime_type(kind)
     };

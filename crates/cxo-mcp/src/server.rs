@@ -112,7 +112,8 @@ impl<C: Calls> ServerHandler for Server<C> {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+        let admitted = self.admitted().await.map_err(outcome::of_request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates(&admitted)))
     }
 
     async fn read_resource(
@@ -130,7 +131,8 @@ impl<C: Calls> ServerHandler for Server<C> {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::all()))
+        let admitted = self.admitted().await.map_err(outcome::of_request)?;
+        Ok(ListPromptsResult::with_all_items(prompts::offered(&admitted)))
     }
 
     async fn get_prompt(

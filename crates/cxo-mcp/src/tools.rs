@@ -36,7 +36,11 @@ const VERBS: &[Verb] = &[
     verb::<method::CaseBegin>("case_begin", "Before the first step of a case."),
     verb::<method::StepCheck>("step_check", "After each step, with what came of it."),
     verb::<method::CaseComplete>("case_complete", "When no step is open or failed."),
-    verb::<method::SessionStart>("session_start", "Before taking work or locking files."),
+    verb::<method::SessionStart>(
+        "session_start",
+        "To write in the tree that the session is opened on, under a name that no other agent has. \
+         Taking work and locking files needs none: the connection has a session of its own.",
+    ),
     verb::<method::LockAcquire>("lock_acquire", "Before editing a file that others may edit, too."),
     verb::<method::LockRelease>("lock_release", "As soon as the file is not needed any more."),
 ];
