@@ -245,7 +245,7 @@ fn perform(verb: Verb, context: &mut Context<'_>) -> Result<Exit, Problem> {
         Verb::Events(verb) => verb.run(context),
         Verb::Mirror(verb) => verb.run(context),
         Verb::Call(verb) => verb.run(context),
-        Verb::Serve(crate::verbs::serve::Serve {}) => crate::verbs::serve::run(context),
+        Verb::Serve(serve) => serve.run(context),
         Verb::Mcp(verb) => verb.run(context),
         Verb::Skill(verb) => verb.run(context),
         Verb::Config(verb) => verb.run(context),

@@ -3,4 +3,5 @@
 mod callers;
 mod fake_daemon;
 mod follow;
+mod serving;
 mod usage;

@@ -72,7 +72,7 @@ const STORIES: &[(&str, &str, &[&[&str]])] = &[
         include_str!("../src/verbs/skill/SKILL.md"),
         &[
             &["\"role\": \"root\"", "\"db_path\"", "\"queue_capacity\""],
-            &["\"success\": true", "\"lock_id\"", "\"holder\": \"me\"", "\"success\": true"],
+            &["\"success\": true", "\"lock_id\"", "\"holder\": \"agent-", "\"success\": true"],
             &["\"fence\": ", "\"checkpoint\": {", "\"status\": \"done\""],
             &["\"runs\": []", "\"agents\": []", "\"total_budget\""],
         ],
@@ -123,7 +123,7 @@ const REPOSITORY: &str = "mkdir notes && cd notes && git init -q -b main && \
     git config user.name 'A reader' && git config user.email reader@example.org && \
     echo 'A page.' >README.md && git add . && git commit -q -m base";
 
-/// [A8.6] [B1.6] [B1.7] What the pages say of working through the daemon is so.
+/// [A8.6] [B1.7] What the pages say of working through the daemon is so.
 #[test]
 fn stories_in_a_repository_say_what_the_page_says() {
     for (name, page, expected) in STORIES {

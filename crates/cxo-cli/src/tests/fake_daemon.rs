@@ -48,6 +48,9 @@ pub(super) type Script = Arc<dyn Fn(&str, &Value) -> Do + Send + Sync>;
 /// The calls that came in, method and parameters.
 pub(super) type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 
+/// Under which key each call came in.
+pub(super) type Keys = Arc<Mutex<Vec<Option<String>>>>;
+
 thread_local! {
     /// The locate function is a plain function, so the socket of a test comes by its thread.
     static PLACE: std::cell::RefCell<Option<PathBuf>> = const { std::cell::RefCell::new(None) };
@@ -57,6 +60,8 @@ thread_local! {
 pub(super) struct Place {
     pub(super) folder: tempfile::TempDir,
     pub(super) calls: Calls,
+    /// The idem keys of those calls.
+    pub(super) keys: Keys,
 }
 
 /// Starts a daemon with a script.
@@ -64,10 +69,11 @@ pub(super) fn daemon(script: impl Fn(&str, &Value) -> Do + Send + Sync + 'static
     let place = nobody();
     let listener = UnixListener::bind(place.folder.path().join("socket")).unwrap();
     let (script, calls): (Script, Calls) = (Arc::new(script), place.calls.clone());
+    let keys = place.keys.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let (script, calls) = (script.clone(), calls.clone());
-            std::thread::spawn(move || serve(stream, &script, &calls));
+            let (script, calls, keys) = (script.clone(), calls.clone(), keys.clone());
+            std::thread::spawn(move || serve(stream, &script, &calls, &keys));
         }
     });
     place
@@ -79,7 +85,7 @@ pub(super) fn nobody() -> Place {
     let mut key = OpenOptions::new();
     key.write(true).create_new(true).mode(0o600);
     key.open(folder.path().join("key")).unwrap().write_all(&KEY).unwrap();
-    Place { folder, calls: Calls::default() }
+    Place { folder, calls: Calls::default(), keys: Keys::default() }
 }
 
 /// The daemon's end of a connection.
@@ -131,11 +137,12 @@ impl Wire {
     }
 }
 
-fn serve(stream: UnixStream, script: &Script, calls: &Calls) -> Option<()> {
+fn serve(stream: UnixStream, script: &Script, calls: &Calls, keys: &Keys) -> Option<()> {
     let mut wire = Wire { stream, decoder: Decoder::new(MAX_REQUEST_BYTES), opened: None };
     wire.shake_hands()?;
     loop {
         let call = Call::read(&wire.next()?).ok()?;
+        keys.lock().unwrap().push(call.idem_key.clone());
         calls.lock().unwrap().push((call.method.clone(), call.params.clone()));
         let (answer, events, closes) = match script(&call.method, &call.params) {
             Do::Answer(answer) => (answer, Vec::new(), false),

@@ -1,5 +1,6 @@
 //! `cxo serve`.
 
+mod consent;
 mod frames;
 
 use std::collections::BTreeMap;
@@ -26,15 +27,29 @@ use frames::{Message, Messages};
 ///
 /// Three ways to speak are told apart by the first bytes: a request `{"id", "method", "params"}` per
 /// line, the Model Context Protocol (MCP), and either behind `Content-Length` heads. It is a proxy to
-/// the repository's daemon, as the agent whose token stands in `CXO_TOKEN`, else as the user. The end
-/// of stdin ends it. `cxo mcp install` tells an agent of it.
+/// the repository's daemon, as the agent whose token stands in a file or in `CXO_TOKEN`, else as the
+/// user. Over MCP the user is an agent's: what takes a person's yes is refused then. The end of stdin
+/// ends it. `cxo mcp install` tells an agent of it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Serve {}
+pub(crate) struct Serve {
+    /// Act as the agent whose token is in this file, and never as the user
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// Over MCP, admit what takes a person's yes: answers to questions, approvals, tokens, keys
+    #[arg(long, conflicts_with = "token_file")]
+    as_user: bool,
+}
 
 /// Methods after which the daemon sends by itself.
 const SUBSCRIBING: [&str; 2] = ["events.subscribe", "pubsub.subscribe"];
 
-pub(crate) fn run(context: &mut Context<'_>) -> Result<Exit, Problem> {
+impl Serve {
+    pub(crate) fn run(self, context: &mut Context<'_>) -> Result<Exit, Problem> {
+        run(&self, context)
+    }
+}
+
+fn run(serve: &Serve, context: &mut Context<'_>) -> Result<Exit, Problem> {
     let input = std::mem::replace(&mut context.around.input, Box::new(io::empty()));
     let mut messages = Messages::begin(input).map_err(|error| broken(&error))?;
     let out = Mutex::new(context.out.take_answer());
@@ -44,10 +59,11 @@ pub(crate) fn run(context: &mut Context<'_>) -> Result<Exit, Problem> {
     });
     let subscribed = Arc::new(AtomicBool::new(false));
     let listening = notices(say.clone(), subscribed.clone());
-    let proxy = Proxy::begin(context, listening)?;
+    let proxy = Proxy::begin(context, serve.token_file.as_deref(), listening)?;
     let defaults =
         Defaults { env: environment::to_send(&context.around.env), cwd: context.directory()? };
-    let server = Server { proxy: Arc::new(proxy), defaults: Arc::new(defaults) };
+    let is_agents = proxy.is_users() && !serve.as_user;
+    let server = Server { proxy: Arc::new(proxy), defaults: Arc::new(defaults), is_agents };
     let Some(first) = messages.next().map_err(|error| broken(&error))? else { return Ok(Exit::Ok) };
     let is_mcp = matches!(&first, Message::Whole(message) if speaks_mcp(message));
     let done = if is_mcp {
@@ -102,22 +118,64 @@ impl Defaults {
 struct Server {
     proxy: Arc<Proxy>,
     defaults: Arc<Defaults>,
+    /// Whether an agent acts as the user: what is a person's to say is not its.
+    is_agents: bool,
+}
+
+impl Server {
+    async fn ask(&self, asked: &Asked<'_>) -> Result<Value, Problem> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let answered = Box::new(move |answer| {
+            let _ = sender.send(answer);
+        });
+        self.proxy.call(asked, answered);
+        receiver.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Leaves out what would be refused here.
+    fn admitted(&self, caller: &mut Value) {
+        if let Some(methods) = caller.get_mut("methods").and_then(Value::as_array_mut)
+            && self.is_agents
+        {
+            methods.retain(|method| !method.as_str().is_some_and(consent::is_persons));
+        }
+    }
+}
+
+/// A key under which one call is carried out once.
+fn key() -> Result<String, Problem> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Problem::new(Code::Internal, format!("no random bytes: {error}")))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 impl Calls for Server {
+    /// A model that hears that a connection was lost asks again, and has it done twice. So each call has
+    /// a key, and is asked again under it here.
     async fn call(&self, method: &str, mut params: Value) -> Result<Value, Problem> {
         if SUBSCRIBING.contains(&method) {
             return Err(Problem::new(Code::BadRequest, "nothing can be pushed to a tool")
                 .keeping("nothing was changed")
                 .try_next("cxo events --help"));
         }
+        if self.is_agents {
+            consent::check(method, &params)?;
+        }
         self.defaults.fill(method, &mut params);
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let answered = Box::new(move |answer| {
-            let _ = sender.send(answer);
-        });
-        self.proxy.call(&Asked { method, params: &params, idem_key: None }, answered);
-        receiver.await.unwrap_or_else(|_| Err(lost()))
+        let key = key()?;
+        let asked = Asked { method, params: &params, idem_key: Some(&key) };
+        let mut answer = self.ask(&asked).await;
+        // Asked again, it would end the next daemon, or give the same agent another token.
+        let is_once = matches!(method, "daemon.stop" | "agent.register" | "key.rotate");
+        let is_lost = |problem: &Problem| problem.code == Code::ConnectionLost;
+        if answer.as_ref().is_err_and(is_lost) && !is_once {
+            answer = self.ask(&asked).await;
+        }
+        if let (Ok(caller), "caller.get") = (&mut answer, method) {
+            self.admitted(caller);
+        }
+        answer
     }
 }
 

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::serving::token;
 use crate::world::{Setting, World};
 
-/// Codex registers an agent, as the user; and reports tokens, as the agent that it is.
+/// Codex writes work down, as the user; and reports tokens, as the agent that it is.
 const SCRIPTS: &str = r#"
 [[script]]
-name = "register"
+name = "write"
 steps = [
   { mcp = { server = "codex-orchestrator", tool = "orchestrator_call", arguments = { method = "status.get" } } },
-  { mcp = { server = "codex-orchestrator", tool = "orchestrator_call", arguments = { method = "agent.register", params = { agent_id = "by-codex", agent_type = "codex" } } } },
-  { say = "Registered." },
+  { mcp = { server = "codex-orchestrator", tool = "orchestrator_call", arguments = { method = "task.create", params = { level = "case", title = "by Codex" } } } },
+  { say = "Written." },
 ]
 [[script]]
 name = "report"
@@ -99,12 +99,12 @@ fn codex_calls_tools_over_stdio() {
     assert!(installed.status.success(), "{story}");
     assert!(story.starts_with("$ codex mcp add --env XDG_RUNTIME_DIR="), "{story}");
     assert_eq!(String::from_utf8_lossy(&installed.stdout), "codex knows codex-orchestrator\n");
-    let events = codex(&world, "[[script:register]] go", &[], &[]);
+    let events = codex(&world, "[[script:write]] go", &[], &[]);
     let calls = tool_calls(&events);
     assert_eq!(calls.len(), 2, "{events:?}");
     assert_eq!(calls[0]["result"]["structured_content"]["active_tasks"], 0, "{events:?}");
     assert_eq!(calls[1]["status"], "completed", "{events:?}");
-    assert_eq!(world.json(&["call", "agent.list"])["agents"][0]["agent_id"], "by-codex");
+    assert_eq!(world.json(&["call", "task.list"])["nodes"][0]["title"], "by Codex");
     world.check_unlanded();
 }
 
@@ -130,8 +130,9 @@ fn codex_calls_tools_over_http() {
     world.check_unlanded();
 }
 
-/// [B1.3] Each agent is told by its own command, which is shown; one that is not there, or that does not
-/// want to, is an error that says so. With `--print` nothing runs.
+/// [B1.3] [B1.4] Each agent is told by its own command, which is shown; one that is not there, or that does not
+/// want to, is an error that says so. With `--print` nothing runs. Who is an
+/// agent does not install a server that would act as the user.
 #[test]
 fn agents_are_told_by_their_own_commands() {
     let world = Setting::command().build();
@@ -155,6 +156,29 @@ fn agents_are_told_by_their_own_commands() {
         assert!(words.contains(&"codex-orchestrator") && words.ends_with(&["serve"]), "{words:?}");
         fs::remove_file(&note).unwrap();
     }
+    let with_token = |env: &[(&str, &str)], more: &[&str]| {
+        let args = [&["mcp", "install", "claude"], more].concat();
+        let mut command = world.command(&args);
+        command.env("PATH", &path).envs(env.iter().copied());
+        let done = command.output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    let token = "5a".repeat(32);
+    for env in [("CXO_TOKEN", token.as_str()), ("CXO_SOCKET", "/nowhere")] {
+        let (code, story) = with_token(&[env], &[]);
+        assert!(code == 2 && story.contains("would act as the user"), "{story}");
+        assert!(story.contains(env.0) && !note.exists(), "{story}");
+    }
+    let file = world.root().join("token");
+    let more = ["--token-file", file.to_str().unwrap()];
+    let (code, story) = with_token(&[], &more);
+    assert!(code != 0 && story.contains("has no token") && !note.exists(), "{story}");
+    let (code, story) = with_token(&[("CXO_TOKEN", &token)], &more);
+    assert!(code == 0 && !story.contains(&token), "{story}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("{token}\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = fs::read_to_string(&note).unwrap();
+    assert!(said.ends_with(&format!("serve\n--token-file\n{}\n", file.display())), "{said}");
     let (code, _, story) = install("codex", &path, &[]);
     assert!(code == 1 && story.contains("CX1204") && story.contains("exit status: 3"), "{story}");
     let (code, _, story) = install("codex", "/nowhere", &[]);

@@ -87,7 +87,7 @@ pub(crate) fn token(world: &World, name: &str, role: &str) -> String {
     known["token"].as_str().unwrap().to_owned()
 }
 
-/// [B1.1] [B1.6] Requests as lines are answered with their own ids, numbers and texts, whatever
+/// [B1.1] Requests as lines are answered with their own ids, numbers and texts, whatever
 /// happens to their neighbours; the end of stdin ends it after the last answer.
 #[test]
 fn requests_as_lines_get_their_ids_back() {
@@ -170,6 +170,136 @@ fn many_share_one_daemon_and_find_the_next() {
     world.check_unlanded();
 }
 
+/// [B1.2] [B3.1] When the daemon is killed between two calls that name no session, the second acts on
+/// the session that the first acted on, or is told that it is over; never on another one.
+#[test]
+fn calls_act_on_the_session_that_they_acted_on() {
+    let world = world();
+    let breaks = |served: &mut Served| {
+        for daemon in world.victims(Victim::Daemon) {
+            kill(daemon);
+        }
+        let answer = served.ask("status.get", &json!({}));
+        if answer["error"]["data"]["code"] == "CX1504" {
+            let again = served.ask("status.get", &json!({}));
+            assert_eq!(again["error"], Value::Null, "{again}");
+        }
+    };
+    let mut served = Served::begin(&world, None);
+    let start = json!({"session_id": "stays", "cwd": world.repo()});
+    assert_eq!(served.ask("session.start", &start)["error"], Value::Null);
+    breaks(&mut served);
+    let lock = |path: &str| json!({"path": path, "ttl_seconds": 600});
+    assert_eq!(served.ask("lock.acquire", &lock("a"))["error"], Value::Null);
+    assert_eq!(world.json(&["lock", "status", "a"])["holder"], "stays");
+    served.end();
+
+    let mut served = Served::begin(&world, None);
+    assert_eq!(served.ask("lock.acquire", &lock("b"))["error"], Value::Null);
+    breaks(&mut served);
+    let told = served.ask("lock.acquire", &lock("c"));
+    assert_eq!(told["error"]["data"]["code"], "CX1701", "{told}");
+    assert_eq!(world.json(&["lock", "status", "c"])["locked"], false);
+    assert_eq!(served.ask("lock.acquire", &lock("c"))["error"], Value::Null);
+    served.end();
+    world.check_unlanded();
+}
+
+/// Requests that the older server's users send as they stand, and whether they work yet.
+const OLDER: [(&str, bool); 8] = [
+    (
+        r#"{"id":"1","method":"task.create","params":{"level":"case","title":"/api/users endpoint smoke test","priority":3}}"#,
+        true,
+    ),
+    (
+        r#"{"id":"2","method":"session.open","params":{"intent":"new_work","owner":"cayde","terminal_fingerprint":"tty-1"}}"#,
+        true,
+    ),
+    (r#"{"id":"3","method":"resume.candidates.list","params":{"requester_session_id":11}}"#, true),
+    (r#"{"id":"4","method":"work.current_ref","params":{"session_id":11,"mode":"resume"}}"#, true),
+    (
+        r#"{"id":"5","method":"runtime.tmux.ensure","params":{"session_id":11,"auto_install":true}}"#,
+        false,
+    ),
+    (
+        r#"{"id":"6","method":"thread.root.ensure","params":{"session_id":11,"ensure_tmux":true,"tmux_window_name":"root","initial_prompt":"Begin.","launch_codex":true}}"#,
+        false,
+    ),
+    (
+        r#"{"id":"7","method":"thread.child.spawn","params":{"session_id":11,"role":"main-worker","title":"api/users case","split_direction":"vertical","tmux_window_name":"children","max_concurrent_children":6,"launch_codex":true}}"#,
+        false,
+    ),
+    (
+        r#"{"id":"8","method":"merge.review.request_auto","params":{"session_id":11,"merge_request_id":3,"reviewer_role":"merge-reviewer"}}"#,
+        false,
+    ),
+];
+
+/// [B1.6] The requests of the older server work as they stand, sessions by their numbers included; those
+/// of what is not built yet are said not to be there.
+#[test]
+fn requests_of_the_older_server_work_as_they_stand() {
+    let world = world();
+    let mut served = Served::begin(&world, None);
+    for number in 1..=10 {
+        let start = json!({"session_id": format!("s{number}"), "cwd": world.repo()});
+        assert_eq!(served.ask("session.start", &start)["error"], Value::Null);
+    }
+    for (request, works) in OLDER {
+        served.send(&format!("{request}\n"));
+        let answer = served.hear();
+        let expected = if works { Value::Null } else { json!(-32601) };
+        assert_eq!(answer["error"]["code"], expected, "{request}: {answer}");
+        if answer["id"] == "2" {
+            assert_eq!(answer["result"]["session"]["id"], 11, "{answer}");
+        }
+    }
+    let case = |more: Value| {
+        let mut params = json!({"node_type": "case", "facet": "api", "title": "by number"});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+    };
+    let of_session = case(json!({"owner_session_id": 11, "approval_state": "none"}));
+    let made = served.ask("graph.node.create", &of_session);
+    assert_eq!(made["result"]["owner_session_id"], "session-11", "{made}");
+    let nobody = served.ask("graph.node.create", &case(json!({"owner_session_id": 99})));
+    assert_eq!(nobody["error"]["data"]["code"], "CX1701", "{nobody}");
+    let approved = served.ask("graph.node.create", &case(json!({"approval_state": "approved"})));
+    assert_eq!(approved["error"]["code"], -32602, "{approved}");
+    let plan = json!({"initiative_title": "i", "plan_title": "p", "owner_session_id": 11});
+    assert_eq!(served.ask("plan.bootstrap", &plan)["error"], Value::Null);
+    served.end();
+}
+
+/// [B2.5] [B3.1] Two agents that do what the skill says are given different cases, and neither takes up
+/// the other's session by its name, until the other has gone.
+#[test]
+fn two_agents_never_do_one_case() {
+    let world = world();
+    for title in ["one", "two"] {
+        world.json(&["call", "task.create", &json!({"level": "case", "title": title}).to_string()]);
+    }
+    let mut agents = [Served::begin(&world, None), Served::begin(&world, None)];
+    let cases = agents.each_mut().map(|agent| {
+        agent.initialize("2025-06-18");
+        let next = agent.tool("resume_next", &json!({}))["structuredContent"].clone();
+        let case = next["case"]["id"].as_u64().unwrap_or_else(|| panic!("{next}"));
+        let begun = agent.tool("case_begin", &json!({"case_id": case, "input_contract": {}}));
+        assert_eq!(begun["isError"], false, "{begun}");
+        case
+    });
+    assert_ne!(cases[0], cases[1]);
+    let [mut one, mut other] = agents;
+    let mine = json!({"session_id": "me", "cwd": world.repo()});
+    assert_eq!(one.tool("session_start", &mine)["isError"], false);
+    let refused = other.tool("session_start", &mine);
+    assert_eq!(refused["structuredContent"]["error"]["data"]["code"], "CX1714", "{refused}");
+    one.end();
+    assert_eq!(other.tool("session_start", &mine)["isError"], false);
+    other.end();
+    world.check_unlanded();
+}
+
 /// [B1.1] Every revision of MCP that agents speak is spoken; to one that there is not the newest is
 /// offered, or it is refused by name where a request stands for itself.
 #[test]
@@ -223,6 +353,10 @@ fn tools_are_methods_for_who_may_call_them() {
     let offered = names(&mut worker);
     assert!(offered.contains(&"lock_acquire".to_owned()), "{offered:?}");
     assert!(!offered.contains(&"run_start".to_owned()), "{offered:?}");
+    let prompts = worker.ask("prompts/list", &json!({}))["result"]["prompts"].clone();
+    assert_eq!(prompts, json!([]), "each begins with what a worker is refused");
+    let templates = worker.ask("resources/templates/list", &json!({}))["result"].clone();
+    assert_eq!(templates["resourceTemplates"], json!([]));
     let own = json!({"session_id": "of-w", "cwd": repo});
     assert_eq!(worker.tool("session_start", &own)["isError"], false);
     let lock = json!({"path": "README.md", "session_id": "of-w"});
