@@ -72,6 +72,10 @@ impl Shared {
         for (id, session) in self.sessions.iter() {
             by_principal.entry(session.principal.clone()).or_default().insert(id.clone());
         }
+        let left = self.sessions.iter().filter(|(_, session)| session.is_left_behind());
+        let left: BTreeSet<_> = left.map(|(id, _)| id.clone()).collect();
+        let is_kept = self.sessions.outliving == left;
+        expect(is_kept, "sessions that outlived their connection are known", all());
         let is_kept = self.sessions.by_principal == by_principal;
         expect(is_kept, "sessions are found by their principal", all());
         expect(self.sessions.iter().count() <= MAX_SESSIONS, "sessions are bounded", all());

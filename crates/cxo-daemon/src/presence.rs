@@ -155,6 +155,7 @@ mod tests {
             principal: Principal::User,
             tree: "/tree".to_owned(),
             of_connection: false,
+            outlived: false,
             started_at: cxo_protocol::Timestamp(1),
             number: 1,
             presence: cxo_core::shared::work::Presence::Held { connection: 1 },

@@ -213,7 +213,8 @@ impl Ways {
 }
 
 /// What a daemon decides before anything else: what the configuration says of tokens, and that
-/// neither a connection nor an agent that was stopped is there any more.
+/// neither a connection nor an agent that was stopped is there any more. Who does cases keeps them for
+/// a lease: it may work on while the daemon comes back.
 fn first(tokens: &TokensConfig) -> Vec<cxo_core::Command> {
     vec![
         SharedCommand::LimitTokens(tokens.into()).into(),

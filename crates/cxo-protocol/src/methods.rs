@@ -31,8 +31,6 @@ pub enum Access {
     Work,
     /// The user, roots and plan architects.
     Plan,
-    /// The user and reviewers.
-    Review,
     /// The user, roots and managers of the mirror.
     Mirror,
     /// The user, and the user's screens.
@@ -56,7 +54,6 @@ impl Access {
             Self::Root => role == Role::Root,
             Self::Work => matches!(role, Role::Root | Role::Worker),
             Self::Plan => matches!(role, Role::Root | Role::PlanArchitect),
-            Self::Review => role == Role::Reviewer,
             Self::Mirror => matches!(role, Role::Root | Role::DocMirrorManager),
             Self::User => false,
         }
@@ -363,15 +360,15 @@ methods! {
     StepCheck "step.check" (cases::StepCheck) -> cases::CaseStanding, Work, Write, Repository;
     /// Says that a case is done. Refused while steps of it are open or failed.
     CaseComplete "case.complete" (cases::CaseComplete) -> cases::CaseStanding, Work, Write, Repository;
-    /// Makes a node of the work graph.
+    /// Makes a node of the work graph; for workers a case or a step.
     TaskCreate "task.create" (graph::NodeCreate) -> graph::NodeView, Work, Write, Repository;
     /// Lists nodes of the work graph, a page at a time.
     TaskList "task.list" (graph::NodeQuery) -> graph::NodeList, Anyone, Read, None;
     /// Shows a node of the work graph in full.
     TaskGet "task.get" (graph::NodeName) -> graph::NodeView, Anyone, Read, None;
-    /// Changes what it names of a node.
+    /// Changes what it names of a node; for workers of a case or a step.
     TaskUpdate "task.update" (graph::NodeUpdate) -> graph::NodeView, Work, Write, Repository;
-    /// Gives a node another parent, or none.
+    /// Gives a node another parent, or none; for workers a case or a step.
     TaskMove "task.move" (graph::NodeMove) -> graph::NodeView, Work, Write, Repository;
     /// Makes a node of the work graph.
     GraphNodeCreate "graph.node.create" (graph::NodeCreate) -> graph::NodeView, Plan, Write, Repository;
@@ -398,9 +395,9 @@ methods! {
     /// Asks for a yes to the result of a node.
     PlanRollupSubmit "plan.rollup.submit" (planning::RollupSubmit) -> graph::NodeView, Work, Write, Repository;
     /// Says yes to a result that was submitted.
-    PlanRollupApprove "plan.rollup.approve" (graph::NodeName) -> graph::NodeView, Root, Write, Repository;
+    PlanRollupApprove "plan.rollup.approve" (planning::RollupJudge) -> graph::NodeView, Root, Write, Repository;
     /// Says no to a result that was submitted.
-    PlanRollupReject "plan.rollup.reject" (graph::NodeName) -> graph::NodeView, Root, Write, Repository;
+    PlanRollupReject "plan.rollup.reject" (planning::RollupJudge) -> graph::NodeView, Root, Write, Repository;
     /// Whether the Markdown mirror in the work tree says what is.
     MirrorStatus "mirror.status" (params::Nothing) -> mirror::MirrorStatus, Mirror, Read, None;
     /// Writes the pages of the Markdown mirror that say something else than what is.

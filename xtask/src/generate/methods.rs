@@ -35,7 +35,6 @@ pub(super) fn methods() -> Result<String> {
             Access::Root => "the user and agents with the role root",
             Access::Work => "the user and agents with the role root or worker",
             Access::Plan => "the user and agents with the role root or plan-architect",
-            Access::Review => "the user and agents with the role reviewer",
             Access::Mirror => "the user and agents with the role root or doc-mirror-manager",
             Access::User => "the user who owns the daemon",
         };

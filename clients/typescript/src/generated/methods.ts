@@ -122,15 +122,15 @@ export interface Methods {
   "step.check": { params: t.StepCheck; result: t.CaseStanding };
   /** Says that a case is done. Refused while steps of it are open or failed. */
   "case.complete": { params: t.CaseComplete; result: t.CaseStanding };
-  /** Makes a node of the work graph. */
+  /** Makes a node of the work graph; for workers a case or a step. */
   "task.create": { params: t.NodeCreate; result: t.NodeView };
   /** Lists nodes of the work graph, a page at a time. */
   "task.list": { params: t.NodeQuery; result: t.NodeList };
   /** Shows a node of the work graph in full. */
   "task.get": { params: t.NodeName; result: t.NodeView };
-  /** Changes what it names of a node. */
+  /** Changes what it names of a node; for workers of a case or a step. */
   "task.update": { params: t.NodeUpdate; result: t.NodeView };
-  /** Gives a node another parent, or none. */
+  /** Gives a node another parent, or none; for workers a case or a step. */
   "task.move": { params: t.NodeMove; result: t.NodeView };
   /** Makes a node of the work graph. */
   "graph.node.create": { params: t.NodeCreate; result: t.NodeView };
@@ -157,9 +157,9 @@ export interface Methods {
   /** Asks for a yes to the result of a node. */
   "plan.rollup.submit": { params: t.RollupSubmit; result: t.NodeView };
   /** Says yes to a result that was submitted. */
-  "plan.rollup.approve": { params: t.NodeName; result: t.NodeView };
+  "plan.rollup.approve": { params: t.RollupJudge; result: t.NodeView };
   /** Says no to a result that was submitted. */
-  "plan.rollup.reject": { params: t.NodeName; result: t.NodeView };
+  "plan.rollup.reject": { params: t.RollupJudge; result: t.NodeView };
   /** Whether the Markdown mirror in the work tree says what is. */
   "mirror.status": { params: t.Nothing; result: t.MirrorStatus };
   /** Writes the pages of the Markdown mirror that say something else than what is. */

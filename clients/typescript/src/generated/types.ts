@@ -1591,6 +1591,14 @@ export type Role =
   /** Keeps the written mirror of the state up to date. */
   | "doc-mirror-manager";
 
+/** See `plan.rollup.approve` and `plan.rollup.reject`. */
+export interface RollupJudge {
+  /** The node. */
+  node_id: NodeId;
+  /** The snapshot of the result that is meant. Refused if it is not the newest. */
+  snapshot?: number | null;
+}
+
 /** What came of a node and all that it contains. */
 export interface RollupPreview {
   /** The files that they were thought to touch, at most a thousand. */

@@ -15,7 +15,6 @@ mod submitted;
 mod tokens;
 pub mod work;
 
-use cxo_protocol::shared::SessionEnd;
 use cxo_protocol::{LockPath, Principal, RunId, SessionId, SharedEvent, TaskId, Timestamp};
 
 use graph::{Around, Graph, GraphCommand};
@@ -78,9 +77,7 @@ impl Shared {
                 self.sessions.owned(session, principal)?;
                 Ok(self.end_session(session, *why))
             }
-            SharedCommand::EndConnections => {
-                Ok(self.end_connections().into_iter().chain(self.let_go()).collect())
-            }
+            SharedCommand::EndConnections => Ok(self.let_go()),
             SharedCommand::Work(command) => self.decide_work(command, now),
             SharedCommand::AcquireLock { session, principal, on, force, ttl_ms } => {
                 self.sessions.owned(session, principal)?;
@@ -142,8 +139,8 @@ impl Shared {
             }
             SharedCommand::NoteKeyRotated => Ok(vec![SharedEvent::KeyRotated {}]),
             SharedCommand::Graph { principal, limits, command } => {
-                let (limits, sessions) = (*limits, &self.sessions);
-                self.decide_graph(command, Around { now, principal, limits, sessions })
+                let (limits, sessions, agents) = (*limits, &self.sessions, &self.agents);
+                self.decide_graph(command, Around { now, principal, limits, sessions, agents })
             }
         }
     }
@@ -185,12 +182,6 @@ impl Shared {
         self.locks.acquire(&wish, ttl_ms, now)
     }
 
-    /// The sessions that are one connection's only end.
-    fn end_connections(&self) -> Vec<SharedEvent> {
-        let left = self.sessions.iter().filter(|(_, session)| session.of_connection);
-        left.flat_map(|(session, _)| self.end_session(session, SessionEnd::Disconnected)).collect()
-    }
-
     /// The events by which a task is submitted: a run of that id is to do it.
     pub fn submit(
         &self,
@@ -219,13 +210,18 @@ impl Shared {
         events.extend(self.agents.lose(now));
         let of_graph = self.graph.due(now, &self.sessions);
         events.extend(of_graph.into_iter().map(SharedEvent::Graph));
+        events.extend(self.end_left_behind(now));
         events
     }
 
     /// When time alone changes something.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        let of_parts =
-            [self.locks.next_wakeup(), self.agents.next_wakeup(), self.graph.next_wakeup()];
+        let of_parts = [
+            self.locks.next_wakeup(),
+            self.agents.next_wakeup(),
+            self.graph.next_wakeup(),
+            self.next_left_behind(),
+        ];
         of_parts.into_iter().flatten().min()
     }
 

@@ -24,6 +24,8 @@ pub struct Session {
     pub tree: String,
     /// Whether it ends with its connection.
     pub of_connection: bool,
+    /// Whether that connection was one of a daemon before: it may come back, or another instead of it.
+    pub outlived: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// How many began before it, and one.
@@ -34,6 +36,17 @@ pub struct Session {
     pub process: Option<ProcessMark>,
     /// What it was opened for, if it was opened for work.
     pub opened: Option<Opened>,
+}
+
+impl Session {
+    fn is_there(&self) -> bool {
+        (self.of_connection && !self.outlived) || matches!(self.presence, Presence::Held { .. })
+    }
+
+    /// Whether it outlived its connection, and nobody is there.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.outlived && matches!(self.presence, Presence::Quiet { .. })
+    }
 }
 
 /// What a session that was opened for work says of itself.
@@ -64,6 +77,8 @@ pub struct Sessions {
     open: BTreeMap<SessionId, Session>,
     pub(crate) by_principal: BTreeMap<Principal, BTreeSet<SessionId>>,
     pub(crate) by_number: BTreeMap<u64, SessionId>,
+    /// Those that outlived their connection, while nobody is there.
+    pub(crate) outliving: BTreeSet<SessionId>,
     last_number: u64,
 }
 
@@ -116,8 +131,24 @@ impl Sessions {
     /// Whether somebody is there who works in a session: what it holds is then held for longer. One
     /// that ends with its connection is there until it ends, any other while a connection holds it.
     pub fn is_there(&self, session: &SessionId) -> bool {
-        self.open.get(session).is_some_and(|session| {
-            session.of_connection || matches!(session.presence, Presence::Held { .. })
+        self.open.get(session).is_some_and(Session::is_there)
+    }
+
+    /// When somebody was there last, or was heard of; now, if somebody is there.
+    pub fn seen_at(&self, session: &SessionId, now: Timestamp) -> Option<Timestamp> {
+        let session = self.open.get(session)?;
+        match session.presence {
+            Presence::Quiet { since } if !session.is_there() => Some(since),
+            Presence::Quiet { .. } | Presence::Held { .. } => Some(now),
+        }
+    }
+
+    /// The sessions that outlived their connection and that nobody took up again, with when they were
+    /// left.
+    pub(super) fn outliving(&self) -> impl Iterator<Item = (&SessionId, Timestamp)> {
+        self.outliving.iter().filter_map(|id| match self.open.get(id)?.presence {
+            Presence::Quiet { since } => Some((id, since)),
+            Presence::Held { .. } => None,
         })
     }
 
@@ -194,6 +225,7 @@ impl Sessions {
             principal: begun.principal.clone(),
             tree: begun.tree.to_owned(),
             of_connection: begun.of_connection,
+            outlived: false,
             started_at: at,
             number: self.last_number,
             presence: Presence::Quiet { since: at },
@@ -205,8 +237,12 @@ impl Sessions {
 
     /// Changes one of them, if it is there; not its principal and not its number.
     pub(super) fn change(&mut self, id: &SessionId, change: impl FnOnce(&mut Session)) {
-        if let Some(session) = self.open.get_mut(id) {
-            change(session);
+        let Some(session) = self.open.get_mut(id) else { return };
+        change(session);
+        if session.is_left_behind() {
+            self.outliving.insert(id.clone());
+        } else {
+            self.outliving.remove(id);
         }
     }
 
@@ -220,6 +256,7 @@ impl Sessions {
     pub(super) fn remove(&mut self, id: &SessionId) {
         let Some(session) = self.open.remove(id) else { return };
         self.by_number.remove(&session.number);
+        self.outliving.remove(id);
         if let Some(own) = self.by_principal.get_mut(&session.principal) {
             own.remove(id);
             if own.is_empty() {

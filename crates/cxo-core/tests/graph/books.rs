@@ -29,6 +29,7 @@ pub(crate) struct Books {
     waits: BTreeMap<(NodeId, NodeId), Link>,
     holds: BTreeMap<NodeId, Hold>,
     fences: BTreeSet<u64>,
+    last_fences: BTreeMap<NodeId, u64>,
 }
 
 impl Books {
@@ -112,6 +113,7 @@ impl Books {
     fn hold(&mut self, case: NodeId, session: &SessionId, fence: u64, until: Timestamp) {
         assert!(self.fences.last().is_none_or(|last| fence > *last), "fence {fence} goes back");
         self.fences.insert(fence);
+        self.last_fences.insert(case, fence);
         self.holds.insert(case, Hold { session: session.clone(), fence, until });
     }
 
@@ -194,6 +196,11 @@ impl Books {
     pub(crate) fn holder(&self, case: NodeId, now: Timestamp) -> Option<(SessionId, u64)> {
         let hold = self.holds.get(&case).filter(|hold| now < hold.until)?;
         Some((hold.session.clone(), hold.fence))
+    }
+
+    /// The fence under which a case was held last, be it over or not.
+    pub(crate) fn last_fence(&self, case: NodeId) -> Option<u64> {
+        self.last_fences.get(&case).copied()
     }
 
     /// Whether a case has steps that are open or failed.

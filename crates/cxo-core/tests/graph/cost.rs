@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use cxo_core::shared::graph::{
-    CaseCall, GraphCommand, MAX_NODES, NewNode, NodeChange, SliceLimits,
+    CaseCall, GraphCommand, GraphRejected, MAX_NODES, NewNode, NodeChange, SliceLimits,
 };
 use cxo_core::{Command, Rejected, Repo, SharedCommand, SharedRejected};
 use cxo_protocol::graph::{
@@ -142,6 +142,30 @@ fn an_event_costs_what_it_changes() {
     };
     let (small, large) = (best(3_000), best(90_000));
     assert!(large < small * ALLOWED, "{small:?} of 3 000 nodes, {large:?} of 90 000");
+}
+
+/// [B2.1] [P11] To join two nodes that contain a large part of the graph each costs no more than a bound
+/// allows: where that does not suffice to know, it is refused by name, and nobody waits for long.
+#[test]
+fn an_edge_between_two_wide_nodes_has_a_bound() {
+    let mut large = Large::of(0);
+    let [one, other] = [(); 2].map(|()| large.create(Level::Feature, None));
+    for nth in 0..40_000 {
+        large.create(Level::Case, Some(if nth % 2 == 0 { one } else { other }));
+    }
+    let (edge_type, mode) = (EdgeType::DependsOn, DependsMode::OnBranch);
+    let begun = Instant::now();
+    let edge = GraphCommand::AddEdge { from: one, to: other, edge_type, mode };
+    let refused = large.ask(edge).unwrap_err();
+    let took = begun.elapsed();
+    let Rejected::Shared(SharedRejected::Graph(GraphRejected::TooEntangled { limit })) = refused
+    else {
+        panic!("{refused}");
+    };
+    assert!(took < Duration::from_secs(2), "{took:?} for {limit} edges");
+    // What is narrow is joined to what is wide as before.
+    let narrow = large.create(Level::Case, None);
+    large.depends(narrow, one);
 }
 
 /// [G25] A graph of a million nodes is refused at the bound, and the last places are the user's.

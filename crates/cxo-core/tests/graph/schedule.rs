@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use cxo_core::shared::graph::{
-    CLAIM_LEASE_MS, CaseCall, GraphCommand, GraphRejected, NewNode, NodeChange, SliceLimits,
+    CLAIM_LEASE_MS, CaseCall, CycleEdge, GraphCommand, GraphRejected, NewNode, NodeChange,
+    SliceLimits,
 };
 use cxo_core::{Command, Fact, Rejected, Repo, SharedCommand, SharedRejected, SharedStamped};
 use cxo_protocol::graph::{
@@ -22,12 +23,13 @@ const STEPS: usize = 400;
 const MAX_NODES: usize = 30;
 
 /// What has to happen in some schedule.
-pub(crate) const MEETINGS: [&str; 12] = [
+pub(crate) const MEETINGS: [&str; 13] = [
     "claimed",
     "cycle",
     "expired",
     "foreign",
     "handed over",
+    "late begin",
     "lost",
     "merged",
     "moved",
@@ -168,6 +170,14 @@ impl Schedule {
         if let Err(GraphRejected::Cycle { edges }) = self.ask(Principal::User, edge) {
             self.met.insert("cycle");
             // Named in full: each edge goes on where the one before it stopped, all the way round.
+            let ends = |edge: &CycleEdge| match edge.word {
+                "blocks" => (edge.to, edge.from),
+                _ => (edge.from, edge.to),
+            };
+            let next = edges.iter().cycle().skip(1);
+            for (edge, next) in edges.iter().zip(next) {
+                assert_eq!(ends(edge).1, ends(next).0, "{edges:?}");
+            }
             assert!(!edges.is_empty());
         }
     }
@@ -243,7 +253,10 @@ impl Schedule {
         let session = session(nth);
         let holder = self.books.holder(case, self.now);
         let stale = self.chance.percent(20);
-        let fence = holder.as_ref().map(|(_, fence)| if stale { fence - 1 } else { *fence });
+        let fence = match &holder {
+            Some((_, fence)) => Some(if stale { fence - 1 } else { *fence }),
+            None => self.books.last_fence(case).filter(|_| stale),
+        };
         let kind = self.chance.below(3);
         let call = match kind {
             0 => CaseCall::Begin { case, fence, contract: Contract::default() },
@@ -268,7 +281,8 @@ impl Schedule {
         let is_holder = holder.as_ref().is_some_and(|(holder, _)| *holder == session);
         match done {
             Ok(()) => {
-                assert!(!(stale && holder.is_some()), "a stale fence was taken");
+                let now = holder.as_ref().map(|(_, fence)| *fence);
+                assert!(fence.is_none() || fence == now, "a stale fence was taken");
                 // To begin is to take what is free; the rest is for who holds it.
                 assert!(is_holder || (kind == 0 && holder.is_none()));
                 assert!(kind != 2 || !has_steps_left);
@@ -282,7 +296,7 @@ impl Schedule {
             }
             Err(GraphRejected::NotClaimed { .. }) => {
                 assert!(!is_holder);
-                self.met.insert("lost");
+                self.met.insert(if kind == 0 { "late begin" } else { "lost" });
             }
             Err(GraphRejected::NotReady { .. }) => {
                 self.met.insert("not ready");
@@ -298,6 +312,7 @@ impl Schedule {
     fn hand_over(&mut self) {
         let (from, to) = (session(self.chance.below(4)), session(self.chance.below(4)));
         let events = self.repo.shared().graph.claims.hand_over(&from, &to, self.now);
+        let Ok(events) = events else { return };
         if from == to || events.is_empty() {
             return;
         }

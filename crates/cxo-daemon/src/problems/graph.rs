@@ -84,7 +84,21 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
         GraphRejected::NotDone { node, .. } => {
             problem(Code::WrongState).try_next(format!("cxo graph {node}"))
         }
-        GraphRejected::Missing { .. } => problem(Code::BadRequest),
+        GraphRejected::NotForRole { .. } => {
+            problem(Code::Forbidden).because("the token gives the role").try_next("cxo call caller.get")
+        }
+        GraphRejected::FailedStep { step } => problem(Code::WrongState)
+            .because("a case is not done while a step of it failed")
+            .try_next(format!("cxo graph {step}")),
+        GraphRejected::OldResult { node, newest, .. } => {
+            let newest = newest.map(|newest| format!("the newest is snapshot {newest}"));
+            let problem = problem(Code::WrongState).try_next(format!("cxo graph {node}"));
+            newest.into_iter().fold(problem, Problem::because)
+        }
+        GraphRejected::TooEntangled { .. } => problem(Code::TooLarge)
+            .because("it is looked for while everybody waits")
+            .try_next("cxo graph, to join nodes that contain fewer others"),
+        GraphRejected::Missing { .. } | GraphRejected::EmptyName { .. } => problem(Code::BadRequest),
         GraphRejected::TooLong { .. } => problem(Code::TooLarge),
     }
 }

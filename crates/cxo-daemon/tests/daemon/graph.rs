@@ -420,3 +420,28 @@ fn the_graph_stands_in_rows_for_people() {
     let failed = "SELECT node FROM node_list WHERE status = 'failed' ORDER BY node";
     assert_eq!(numbers(failed), [feature["id"].as_u64().unwrap(), cases[3]]);
 }
+
+/// [B2.5] [G1] A daemon that is killed frees no case of a connection: who called over it may be at work
+/// all the same. Nobody else gets the case when the next daemon is there.
+#[test]
+fn a_daemon_that_is_killed_frees_no_case_of_a_connection() {
+    let mut world = World::new("");
+    world.start();
+    let mut one = world.client();
+    let made = case(&mut one, "long");
+    let begun = ask(&mut one, "case.begin", &json!({"case_id": made}));
+    world.kill();
+    world.start();
+    let mut other = world.client();
+    session(&mut other, &world, "b");
+    let next = ask(&mut other, "resume.next", &json!({"session_id": "b"}));
+    assert!(next["case"].is_null(), "{next}");
+    let take = json!({"case_id": made, "session_id": "b"});
+    assert_eq!(refused(&mut other, "case.begin", &take).code, Code::Claimed);
+    // Who comes back as the session that began it goes on under the fence of before.
+    let found = ask(&mut other, "task.get", &json!({"task_id": made}));
+    let holder = found["claim"]["session_id"].clone();
+    let check = json!({"case_id": made, "session_id": holder, "fence": begun["fence"],
+        "step_title": "it works", "result": "pass"});
+    ask(&mut world.client(), "step.check", &check);
+}

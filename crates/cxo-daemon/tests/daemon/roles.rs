@@ -17,7 +17,6 @@ fn roles_of(access: Access) -> &'static [&'static str] {
         Access::Root => &["root"],
         Access::Work => &["root", "worker"],
         Access::Plan => &["root", "plan-architect"],
-        Access::Review => &["reviewer"],
         Access::Mirror => &["root", "doc-mirror-manager"],
         Access::User => &[],
     }

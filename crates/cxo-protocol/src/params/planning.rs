@@ -136,6 +136,18 @@ pub struct RollupPreview {
     pub is_cut: bool,
 }
 
+/// See `plan.rollup.approve` and `plan.rollup.reject`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollupJudge {
+    /// The node.
+    #[serde(alias = "task_id")]
+    pub node_id: NodeId,
+    /// The snapshot of the result that is meant. Refused if it is not the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<u32>,
+}
+
 /// See `plan.rollup.submit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

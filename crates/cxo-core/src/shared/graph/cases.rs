@@ -9,6 +9,7 @@ use cxo_protocol::{SessionId, Timestamp};
 use super::claims::{self, CLAIM_LEASE_MS, Claim, MAX_CLAIMS_OF_SESSION};
 use super::command::{CaseCall, GraphRejected, NewNode};
 use super::node::{self, MAX_STEPS, Node};
+use super::room::Purpose;
 use super::structure::over;
 use super::{Around, Decided, Graph};
 
@@ -38,7 +39,7 @@ impl Graph {
             CaseCall::ClaimNext => Ok(self.claim_next(session, around)),
             CaseCall::Begin { case, fence, contract } => {
                 node::contract(contract)?;
-                self.has_bytes()?;
+                self.has_bytes(Purpose::Case, around)?;
                 let (mut events, fence) = self.take(*case, session, *fence, around)?;
                 let said = Said {
                     reached: Reached::Begun,
@@ -115,9 +116,13 @@ impl Graph {
         around: Around<'_>,
     ) -> Result<(Vec<GraphEvent>, u64), GraphRejected> {
         let found = self.of_level(case, Level::Case)?;
+        if fence.is_some() {
+            // Who names a fence goes on under it: when that claim is over, it is too late.
+            let claim = self.holding(case, session, fence, around)?;
+            return Ok((vec![claims::renewed(claim, around.now)], claim.fence));
+        }
         let mut events = Vec::new();
         if let Some(claim) = self.claims.get(case) {
-            check_fence(claim, fence)?;
             if claim.session == *session {
                 return Ok(self.held_on(claim, around));
             }
@@ -164,7 +169,7 @@ impl Graph {
         node::title(checked.step_title)?;
         node::names("artifacts", checked.artifacts)?;
         node::names("required_files", checked.required_files)?;
-        self.has_bytes()?;
+        self.has_bytes(Purpose::Case, around)?;
         let case = self.of_level(claim.case, Level::Case)?;
         let steps = case.children.iter().filter_map(|step| self.nodes.get(step));
         let known = steps.into_iter().find(|step| step.title == checked.step_title);
@@ -176,7 +181,7 @@ impl Graph {
             }
             step.id
         } else {
-            self.has_room(1, around)?;
+            self.has_places(1, around)?;
             node::within("the list of steps", case.tally.all() < MAX_STEPS, "200 of a case")?;
             let new = NewNode {
                 level: Level::Step,
@@ -205,7 +210,7 @@ impl Graph {
     }
 
     fn complete(&self, claim: &Claim, said: Said<'_>, around: Around<'_>) -> Decided {
-        self.has_bytes()?;
+        self.has_bytes(Purpose::Case, around)?;
         let case = self.of_level(claim.case, Level::Case)?;
         let steps = case.children.iter().filter_map(|step| self.nodes.get(step));
         let left = steps.filter(|step| step.status.is_open() || step.status == Status::Failed);

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cxo_protocol::graph::{ClaimEnd, GraphEvent, NodeId};
 use cxo_protocol::{SessionId, Timestamp};
 
+use super::command::GraphRejected;
+use super::node;
 use crate::shared::Sessions;
 
 /// How long a case is held without anything being heard of its session.
@@ -15,6 +17,9 @@ pub const CLAIM_LEASE_MS: u64 = 10 * 60 * 1000;
 /// Cases that one session holds at a time: more than it can do. When all sessions of a repository end at
 /// once, all that they hold still fits one group of the log.
 pub const MAX_CLAIMS_OF_SESSION: usize = 16;
+
+/// Cases that it holds when it takes over those of another one: they come on top of what it took itself.
+pub(super) const MAX_CLAIMS_TAKEN_OVER: usize = 2 * MAX_CLAIMS_OF_SESSION;
 
 /// A case that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +37,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether it is held: its time is not up, or its session is there. A claim that is over counts
-    /// no more, even before somebody has noticed.
+    /// Until when it is held, as far as is known now: a lease from when its holder last called about
+    /// it, was there, or was heard of.
+    fn held_until(&self, now: Timestamp, sessions: &Sessions) -> Timestamp {
+        let seen_at = sessions.seen_at(&self.session, now);
+        let leased = seen_at.map(|seen_at| seen_at.plus_millis(CLAIM_LEASE_MS));
+        leased.map_or(self.expires_at, |leased| leased.max(self.expires_at))
+    }
+
+    /// Whether it is held. A claim that is over counts no more, even before somebody has noticed.
     pub fn is_held_at(&self, now: Timestamp, sessions: &Sessions) -> bool {
-        now < self.expires_at || sessions.is_there(&self.session)
+        now < self.held_until(now, sessions)
     }
 }
 
@@ -72,9 +84,17 @@ impl Claims {
 
     /// Those of a session that another one takes over, each under a fence of its own, so that the
     /// first can write nothing under them any more.
-    pub fn hand_over(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Vec<GraphEvent> {
+    pub fn hand_over(
+        &self,
+        from: &SessionId,
+        to: &SessionId,
+        now: Timestamp,
+    ) -> Result<Vec<GraphEvent>, GraphRejected> {
+        let fits = self.of(from).count() + self.of(to).count() <= MAX_CLAIMS_TAKEN_OVER;
+        node::within("what a session holds with what it takes over", fits, "32 cases")?;
         let fences = self.last_fence + 1..;
-        self.of(from)
+        let handed_over = self
+            .of(from)
             .zip(fences)
             .map(|(claim, fence)| GraphEvent::ClaimHandedOver {
                 case: claim.case,
@@ -82,7 +102,8 @@ impl Claims {
                 fence,
                 expires_at: now.plus_millis(CLAIM_LEASE_MS),
             })
-            .collect()
+            .collect();
+        Ok(handed_over)
     }
 
     /// What becomes of those whose time is up: who is there holds them for longer.
@@ -91,7 +112,8 @@ impl Claims {
         due.filter_map(|(_, case)| self.held.get(case))
             .map(|claim| {
                 if claim.is_held_at(now, sessions) {
-                    renewed(claim, now)
+                    let expires_at = claim.held_until(now, sessions);
+                    GraphEvent::ClaimRenewed { case: claim.case, expires_at }
                 } else {
                     released(claim, ClaimEnd::Expired)
                 }

@@ -98,6 +98,8 @@ pub enum GraphCommand {
         node: NodeId,
         /// Which.
         verdict: Verdict,
+        /// The snapshot of the result that is meant, if it is named.
+        snapshot: Option<u32>,
     },
     /// Something about a case that a session does, or wants to do.
     OfCase {
@@ -425,10 +427,46 @@ pub enum GraphRejected {
         /// How it stands.
         status: Status,
     },
+    /// Only some roles may do that.
+    #[error("{what} is for {who}")]
+    NotForRole {
+        /// What.
+        what: &'static str,
+        /// For whom it is.
+        who: &'static str,
+    },
+    /// A step that failed stays where it is.
+    #[error("step {step} failed: it stays in its case")]
+    FailedStep {
+        /// The step.
+        step: NodeId,
+    },
+    /// What would be judged is not what was submitted last.
+    #[error("snapshot {given} of node {node} is not its newest result")]
+    OldResult {
+        /// The node.
+        node: NodeId,
+        /// The snapshot that was named.
+        given: u32,
+        /// The snapshot of the result that was submitted last.
+        newest: Option<u32>,
+    },
+    /// Too much would have to be looked at to know whether something waits for itself.
+    #[error("too much hangs together there to know whether that makes a cycle: over {limit} edges")]
+    TooEntangled {
+        /// The edges that are looked at.
+        limit: usize,
+    },
     /// Something is missing.
     #[error("{what} is missing")]
     Missing {
         /// What.
+        what: &'static str,
+    },
+    /// A list has a name of no characters.
+    #[error("a name in {what} is empty")]
+    EmptyName {
+        /// In which list.
         what: &'static str,
     },
     /// Something is longer than what is kept.

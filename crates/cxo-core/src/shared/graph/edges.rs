@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, VecDeque};
 use cxo_protocol::graph::NodeId;
 
 use super::Graph;
-use super::command::CycleEdge;
+use super::command::{CycleEdge, GraphRejected};
+
+/// Edges that are looked at from each end for one that is new. Everybody waits meanwhile.
+pub(super) const MAX_LOOKS: usize = 25_000;
 
 /// The beginning or the end of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,24 +88,34 @@ impl Graph {
     /// A way from one point to another, along what each needs. Looked for from both ends in turn, an
     /// edge at a time: it costs twice what the end costs that has less around it, and what is new
     /// has next to nothing.
-    pub(super) fn way(&self, from: Point, to: Point, without: Without) -> Option<Vec<Point>> {
+    pub(super) fn way(
+        &self,
+        from: Point,
+        to: Point,
+        without: Without,
+    ) -> Result<Option<Vec<Point>>, GraphRejected> {
         let (mut forth, mut back) = (Side::new(from), Side::new(to));
         if from == to {
-            return Some(vec![from]);
+            return Ok(Some(vec![from]));
         }
-        loop {
-            let ahead = forth.step(|point| self.needs(point, without))?;
+        for _ in 0..MAX_LOOKS {
+            let Some(ahead) = forth.step(|point| self.needs(point, without)) else {
+                return Ok(None);
+            };
             let mut met = ahead.filter(|point| back.came_from.contains_key(point));
             if met.is_none() {
-                let behind = back.step(|point| self.needed_by(point, without))?;
+                let Some(behind) = back.step(|point| self.needed_by(point, without)) else {
+                    return Ok(None);
+                };
                 met = behind.filter(|point| forth.came_from.contains_key(point));
             }
             if let Some(met) = met {
                 let mut way = forth.way_to(met);
                 way.extend(back.way_to(met).into_iter().rev().skip(1));
-                return Some(way);
+                return Ok(Some(way));
             }
         }
+        Err(GraphRejected::TooEntangled { limit: MAX_LOOKS })
     }
 
     pub(super) fn needs(&self, point: Point, without: Without) -> Points<'_> {

@@ -8,7 +8,9 @@ mod claims;
 mod command;
 mod edges;
 mod node;
+mod rights;
 mod rollup;
+mod room;
 mod slices;
 mod structure;
 mod violations;
@@ -18,9 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cxo_protocol::graph::{GraphEvent, Level, NodeId, Reached};
 use cxo_protocol::{Principal, SessionId, Timestamp};
 
-use super::{Places, Sessions, SharedRejected};
+use super::{Agents, Places, Sessions, SharedRejected};
 use node::Node as GraphNode;
 use rollup::Ready;
+use room::Made;
 
 pub use claims::{CLAIM_LEASE_MS, Claim, Claims, MAX_CLAIMS_OF_SESSION};
 pub use command::{
@@ -55,6 +58,7 @@ pub(super) struct Around<'a> {
     pub(super) principal: &'a Principal,
     pub(super) limits: SliceLimits,
     pub(super) sessions: &'a Sessions,
+    pub(super) agents: &'a Agents,
 }
 
 /// The work graph.
@@ -62,7 +66,7 @@ pub(super) struct Around<'a> {
 pub struct Graph {
     nodes: BTreeMap<NodeId, GraphNode>,
     last_node: u64,
-    by_creator: BTreeMap<Principal, usize>,
+    by_creator: BTreeMap<Principal, Made>,
     bytes: usize,
     ready: BTreeSet<Ready>,
     /// Who does which case.
@@ -142,9 +146,9 @@ impl Graph {
             GraphCommand::RemoveEdge { from, to, edge_type } => {
                 self.remove_edge((*from, *to), *edge_type, around)
             }
-            GraphCommand::PutChecklistItem { node, item } => self.put_item(*node, item),
+            GraphCommand::PutChecklistItem { node, item } => self.put_item(*node, item, around),
             GraphCommand::TakeSnapshot { node, snapshot_type, note } => {
-                self.take_snapshot(*node, snapshot_type, note, around.now)
+                self.take_snapshot(*node, snapshot_type, note, around)
             }
             GraphCommand::Bootstrap { initiative, plan } => {
                 self.bootstrap(initiative, plan, around)
@@ -160,8 +164,10 @@ impl Graph {
                 };
                 self.replan(*slice, &asked, around)
             }
-            GraphCommand::SubmitRollup { node, note } => self.submit(*node, note, around.now),
-            GraphCommand::JudgeRollup { node, verdict } => self.judge(*node, *verdict),
+            GraphCommand::SubmitRollup { node, note } => self.submit(*node, note, around),
+            GraphCommand::JudgeRollup { node, verdict, snapshot } => {
+                self.judge(*node, *verdict, *snapshot)
+            }
             GraphCommand::OfCase { session, call } => self.of_case(session, call, around),
         }
     }
@@ -219,9 +225,7 @@ impl Graph {
             }
             GraphEvent::NodeChanged { node, title, priority, details } => {
                 self.with(*node, |node| {
-                    node.title = title.as_ref().unwrap_or(&node.title).clone();
-                    node.priority = priority.unwrap_or(node.priority);
-                    node.details.take(details);
+                    node.say(title.as_ref(), *priority, details);
                 });
                 self.place(*node);
             }
@@ -260,6 +264,9 @@ impl Graph {
         let bytes = node.bytes();
         let counted = std::mem::replace(&mut node.counted_bytes, bytes);
         self.bytes = self.bytes.saturating_sub(counted) + bytes;
+        if let Some(made) = self.by_creator.get_mut(&node.by) {
+            made.bytes = made.bytes.saturating_sub(counted) + bytes;
+        }
     }
 
     fn take_claim(

@@ -7,6 +7,7 @@ use cxo_protocol::graph::{
     Status, Tally,
 };
 use cxo_protocol::{CommitId, Principal, Timestamp};
+use serde_json::Value;
 
 use super::command::GraphRejected;
 use super::rollup::Ready;
@@ -26,6 +27,22 @@ const MAX_NAME_BYTES: usize = 1024;
 
 /// Bytes of all names of one list: what is answered of a node has to fit one frame.
 const MAX_NAMES_BYTES: usize = 16 * 1024;
+
+/// Bytes that keeping a name takes beside its own: where it is, how long it is, and what is allocated
+/// in vain.
+const PER_NAME: usize = 48;
+
+/// Bytes of a checkpoint, a snapshot or a line of a checklist beside its texts.
+const PER_RECORD: usize = 256;
+
+/// Bytes of a JSON value, and of a growing list of them at most twice as much.
+const PER_VALUE: usize = 64;
+
+/// Bytes of an entry of a JSON object beside its key and its value.
+const PER_ENTRY: usize = 96;
+
+/// Bytes of a JSON object beside its entries: it makes room for several at once.
+const PER_OBJECT: usize = 704;
 
 /// Bytes of a word that sorts: a facet, the type of a snapshot.
 const MAX_WORD_BYTES: usize = 64;
@@ -121,15 +138,25 @@ impl Node {
         self.snapshots.back().map_or(0, |last| last.number) + 1
     }
 
-    /// The bytes of all its texts.
+    /// Says of it anew what is named.
+    pub(super) fn say(&mut self, title: Option<&String>, priority: Option<u32>, details: &Details) {
+        self.title = title.unwrap_or(&self.title).clone();
+        self.priority = priority.unwrap_or(self.priority);
+        self.details.take(details);
+    }
+
+    /// The bytes that it takes beside itself: all its texts, with what keeping each of them takes.
     pub(super) fn bytes(&self) -> usize {
         let details = &self.details;
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let names = |names: &[String]| names.iter().map(String::len).sum::<usize>();
+        let names =
+            |names: &[String]| names.iter().map(|name| name.len() + PER_NAME).sum::<usize>();
         let items = self.checklist.values();
-        let items = items.map(|item| item.item_text.len() * 2 + optional(&item.facet));
+        let items = items.map(|item| item.item_text.len() * 2 + optional(&item.facet) + PER_RECORD);
         let snapshots = self.snapshots.iter().map(|snapshot| {
-            optional(&snapshot.summary)
+            PER_RECORD
+                + snapshot.snapshot_type.len()
+                + optional(&snapshot.summary)
                 + optional(&snapshot.next_action)
                 + names(&snapshot.affected_files)
         });
@@ -141,10 +168,13 @@ impl Node {
                 }
                 Reached::Completed { summary } => summary.len(),
             };
-            reached + optional(&checkpoint.next_action) + names(&checkpoint.required_files)
+            PER_RECORD
+                + reached
+                + optional(&checkpoint.next_action)
+                + names(&checkpoint.required_files)
         });
         let contract = self.contract.as_ref().map_or(0, |contract| {
-            contract.input_contract.to_string().len()
+            json_bytes(&contract.input_contract)
                 + names(&contract.fixtures)
                 + names(&contract.required_files)
         });
@@ -157,6 +187,20 @@ impl Node {
             + items.sum::<usize>()
             + snapshots.sum::<usize>()
             + checkpoints.sum::<usize>()
+    }
+}
+
+/// The bytes that a value takes in memory, rounded up: most of them are not its characters.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => PER_VALUE,
+        Value::String(text) => PER_VALUE + text.len(),
+        Value::Array(values) => PER_VALUE + values.iter().map(json_bytes).sum::<usize>(),
+        Value::Object(entries) => {
+            let entries =
+                entries.iter().map(|(key, value)| PER_ENTRY + key.len() + json_bytes(value));
+            PER_OBJECT + entries.sum::<usize>()
+        }
     }
 }
 
@@ -176,6 +220,9 @@ pub(super) fn text(what: &'static str, text: &str) -> Result<(), GraphRejected> 
 /// Names of files and the like.
 pub(super) fn names(what: &'static str, names: &[String]) -> Result<(), GraphRejected> {
     within(what, names.len() <= MAX_NAMES, "256 names")?;
+    if names.iter().any(String::is_empty) {
+        return Err(GraphRejected::EmptyName { what });
+    }
     let fit = names.iter().all(|name| name.len() <= MAX_NAME_BYTES);
     within(what, fit, "1024 bytes each")?;
     let bytes: usize = names.iter().map(String::len).sum();

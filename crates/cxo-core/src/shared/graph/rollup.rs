@@ -64,9 +64,7 @@ impl Graph {
         if status != Status::Done {
             node.merged = None;
         }
-        if status.is_open() {
-            node.approval = Approval::Unasked;
-        }
+        node.approval = Approval::Unasked;
         let parent = node.parent;
         self.place(id);
         self.tell_waiting(id);
@@ -85,10 +83,22 @@ impl Graph {
         if let Some(after) = after {
             *node.tally.of_mut(after) += 1;
         }
+        self.forget_approvals(id);
+        let Some(node) = self.nodes.get(&id) else { return };
         if node.level.rolls_up()
             && let Some(status) = rolled_up(&node.tally)
         {
             self.settle(id, status);
+        }
+    }
+
+    /// What came of a node is another result now, and so is that of all that contains it: nobody has
+    /// said yes to it.
+    fn forget_approvals(&mut self, id: NodeId) {
+        let mut above = Some(id);
+        while let Some(node) = above.and_then(|id| self.nodes.get_mut(&id)) {
+            node.approval = Approval::Unasked;
+            above = node.parent;
         }
     }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use cxo_protocol::Timestamp;
 use cxo_protocol::graph::{
     Approval, DependsMode, Details, GraphEvent, Level, Link, NodeId, ReplanReason, Status, Tally,
     Verdict,
@@ -13,7 +12,7 @@ use cxo_protocol::graph::{
 use super::command::{GraphRejected, NewNode, NewSlice, Note};
 use super::node::{self, Node};
 use super::structure::over;
-use super::{Around, Decided, Graph};
+use super::{Around, Decided, Graph, MAX_LINKS_OF_NODE, MAX_WAITING};
 
 /// Slices that are made by one call.
 const MAX_SLICES_AT_ONCE: usize = 100;
@@ -29,6 +28,9 @@ const MAX_OPEN_NAMED: usize = 100;
 
 /// Parts of a split that are named.
 const MAX_PARTS_NAMED: usize = 20;
+
+/// The type of the snapshots that are submitted for a yes.
+const ROLLUP: &str = "rollup";
 
 /// What fits one context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,9 @@ pub struct Oversized {
     pub files: usize,
     /// The limits that it has to keep.
     pub limits: SliceLimits,
-    /// The parts that would fit.
+    /// How many parts would fit.
+    pub parts: u64,
+    /// The first of them.
     pub split: Vec<Part>,
 }
 
@@ -71,15 +75,13 @@ pub struct Part {
 
 impl fmt::Display for Oversized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { title, tokens, files, limits, split } = self;
+        let Self { title, tokens, files, limits, parts, split } = self;
         write!(
             f,
-            "`{title}` takes {tokens} tokens and {files} files, of {} and {}; it fits in {} parts",
-            limits.tokens,
-            limits.files,
-            split.len()
+            "`{title}` takes {tokens} tokens and {files} files, of {} and {}; it fits in {parts} parts",
+            limits.tokens, limits.files,
         )?;
-        for (at, part) in split.iter().take(MAX_PARTS_NAMED).enumerate() {
+        for (at, part) in split.iter().enumerate() {
             let colon = if at == 0 { ':' } else { ';' };
             write!(f, "{colon} {} tokens", part.tokens)?;
             if !part.files.is_empty() {
@@ -118,21 +120,29 @@ impl SliceLimits {
             tokens,
             files: files.len(),
             limits: self,
+            parts: self.parts(tokens, files),
             split: self.split(tokens, files),
         })
     }
 
-    /// Parts that fit, as even as they can be: the files in their order, the tokens by parts.
-    pub(super) fn split(self, tokens: u64, files: &[String]) -> Vec<Part> {
+    /// In how many parts so much fits.
+    fn parts(self, tokens: u64, files: &[String]) -> u64 {
         let by_tokens = tokens.div_ceil(self.tokens.max(1));
         let by_files = u64::try_from(files.len().div_ceil(self.files.max(1))).unwrap_or(u64::MAX);
-        let count = by_tokens.max(by_files).clamp(1, 1_000);
+        by_tokens.max(by_files).max(1)
+    }
+
+    /// Parts that fit, the first of them, as even as they can be: the files in their order, the tokens
+    /// by parts.
+    pub(super) fn split(self, tokens: u64, files: &[String]) -> Vec<Part> {
+        let count = self.parts(tokens, files);
         let mut left = files;
         let mut tokens_left = tokens;
         (0..count)
+            .take(MAX_PARTS_NAMED)
             .map(|nth| {
                 let parts_left = count - nth;
-                let many = left.len().div_ceil(usize::try_from(parts_left).unwrap_or(1));
+                let many = left.len().div_ceil(usize::try_from(parts_left).unwrap_or(usize::MAX));
                 let (files, rest) = left.split_at(many);
                 let tokens = tokens_left.div_ceil(parts_left);
                 left = rest;
@@ -247,7 +257,7 @@ impl Graph {
             next_action: asked.next_action.map(str::to_owned),
         };
         let word = format!("replan-{}", asked.reason);
-        let mut events = self.take_snapshot(id, &word, &note, around.now)?;
+        let mut events = self.take_snapshot(id, &word, &note, around)?;
         let status = match asked.reason {
             ReplanReason::ContextOverflow => {
                 events.extend(self.cut_in_two(slice, asked, around)?);
@@ -282,6 +292,7 @@ impl Graph {
             return Err(GraphRejected::CannotSplit { slice: slice.id, files }.into());
         }
         self.has_room(1, around)?;
+        self.may_be_doubled(slice)?;
         let (first, second) = files.split_at(files.len().div_ceil(2));
         let tokens = slice.details.token_estimate;
         let half = |files: &[String], tokens: Option<u64>| Details {
@@ -319,6 +330,16 @@ impl Graph {
         Ok(events)
     }
 
+    /// Whether all that a node is joined to may be joined to another one of its kind.
+    fn may_be_doubled(&self, node: &Node) -> Result<(), GraphRejected> {
+        let mut awaited = node.waits_for.keys().filter_map(|id| self.nodes.get(id));
+        let fits = awaited.all(|awaited| awaited.awaited_by.len() < MAX_WAITING);
+        node::within("what waits for a node", fits, "4096 nodes")?;
+        let mut waiting = node.awaited_by.iter().filter_map(|id| self.nodes.get(id));
+        let fits = waiting.all(|waiting| waiting.waits_for.len() < MAX_LINKS_OF_NODE);
+        node::within("what a node waits for", fits, "256 nodes")
+    }
+
     /// What came of a node and all that it contains.
     pub fn rollup(&self, id: NodeId) -> Result<Rollup, GraphRejected> {
         let mut found = Rollup::default();
@@ -348,7 +369,7 @@ impl Graph {
         Ok(found)
     }
 
-    pub(super) fn submit(&self, id: NodeId, note: &Note, now: Timestamp) -> Decided {
+    pub(super) fn submit(&self, id: NodeId, note: &Note, around: Around<'_>) -> Decided {
         let found = self.node(id)?;
         if found.status.is_open() {
             let children = found.children.iter().filter_map(|child| self.nodes.get(child));
@@ -356,15 +377,21 @@ impl Graph {
             let open = open.take(MAX_OPEN_NAMED).collect();
             return Err(GraphRejected::NoResult { node: id, status: found.status, open }.into());
         }
-        let mut events = self.take_snapshot(id, "rollup", note, now)?;
+        let mut events = self.take_snapshot(id, ROLLUP, note, around)?;
         events.push(GraphEvent::ApprovalSet { node: id, approval: Approval::Submitted });
         Ok(events)
     }
 
-    pub(super) fn judge(&self, id: NodeId, verdict: Verdict) -> Decided {
-        let approval = self.node(id)?.approval;
+    pub(super) fn judge(&self, id: NodeId, verdict: Verdict, snapshot: Option<u32>) -> Decided {
+        let found = self.node(id)?;
+        let approval = found.approval;
         if approval != Approval::Submitted {
             return Err(GraphRejected::NotSubmitted { node: id, approval }.into());
+        }
+        let mut results = found.snapshots.iter().rev().filter(|one| one.snapshot_type == ROLLUP);
+        let newest = results.next().map(|result| result.number);
+        if let Some(given) = snapshot.filter(|given| Some(*given) != newest) {
+            return Err(GraphRejected::OldResult { node: id, given, newest }.into());
         }
         let approval = match verdict {
             Verdict::Approve => Approval::Approved,

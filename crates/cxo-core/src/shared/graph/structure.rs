@@ -11,15 +11,16 @@ use cxo_protocol::{CommitId, Timestamp};
 use super::command::{CycleEdge, GraphRejected, NewNode, NodeChange, Note};
 use super::edges::{Point, Without};
 use super::node::{self, MAX_CHECKLIST, MAX_STEPS, Node};
-use super::{Around, Decided, Graph, MAX_BYTES, MAX_LINKS_OF_NODE, MAX_WAITING, PLACES, claims};
+use super::room::Purpose;
+use super::{Around, Decided, Graph, MAX_LINKS_OF_NODE, MAX_WAITING, claims};
 use crate::shared::SharedRejected;
-use crate::shared::shares::Taken;
 
 /// Nodes that are merged by one call. What is larger is merged in parts.
 const MAX_MERGED_AT_ONCE: usize = 10_000;
 
 impl Graph {
     pub(super) fn create(&self, new: &NewNode, around: Around<'_>) -> Decided {
+        around.may_arrange(new.level)?;
         self.has_room(1, around)?;
         self.may_be(new, around)?;
         Ok(vec![self.created(new, 0, around)])
@@ -37,26 +38,6 @@ impl Graph {
             details: new.details.clone(),
             by: around.principal.clone(),
         }
-    }
-
-    /// Whether there is room for so many nodes more, with their texts.
-    pub(super) fn has_room(&self, more: usize, around: Around<'_>) -> Result<(), SharedRejected> {
-        let taken = |count| Taken { count: count + more - 1, free_at: None };
-        let own = self.by_creator.get(around.principal).copied().unwrap_or_default();
-        PLACES.admit(around.principal, taken(self.nodes.len()), || taken(own))?;
-        self.has_bytes()
-    }
-
-    /// Whether more texts may be kept. The last of them may go over it by its own bounds.
-    pub(super) fn has_bytes(&self) -> Result<(), SharedRejected> {
-        if self.bytes < MAX_BYTES {
-            return Ok(());
-        }
-        Err(SharedRejected::TooMany {
-            what: "bytes of text in the graph",
-            limit: MAX_BYTES,
-            free_at: None,
-        })
     }
 
     /// Whether a node may be as it is wished, and where.
@@ -130,6 +111,7 @@ impl Graph {
 
     pub(super) fn change(&self, change: &NodeChange, around: Around<'_>) -> Decided {
         let found = self.node(change.node)?;
+        around.may_arrange(found.level)?;
         let mut events = Vec::new();
         let details = &change.details;
         if let Some(title) = &change.title {
@@ -145,7 +127,7 @@ impl Graph {
             }
         }
         if change.title.is_some() || change.priority.is_some() || *details != Details::default() {
-            self.has_bytes()?;
+            self.may_say(found, change, around)?;
             events.push(GraphEvent::NodeChanged {
                 node: found.id,
                 title: change.title.clone(),
@@ -157,6 +139,7 @@ impl Graph {
             events.extend(self.set_status(found, status, around)?);
         }
         if let Some(commit) = &change.merged {
+            around.may_judge("to say what is merged")?;
             events.extend(self.merged(found, commit)?);
         }
         Ok(events)
@@ -170,6 +153,10 @@ impl Graph {
         may_be_set(node.level, status)?;
         if let Some(case) = self.case_of(node) {
             self.may_touch(case, around)?;
+            let would_open = case.id != node.id && status != Status::Cancelled;
+            if would_open && case.status == Status::Done {
+                return Err(over(case).into());
+            }
         }
         if node.status == status {
             return Ok(Vec::new());
@@ -188,13 +175,17 @@ impl Graph {
         }
         let mut events = Vec::new();
         let mut left = vec![node];
+        let mut looked_at = 0;
         while let Some(node) = left.pop() {
             if node.status != Status::Done {
                 continue;
             }
-            let fits = events.len() < MAX_MERGED_AT_ONCE;
+            looked_at += 1;
+            let fits = looked_at <= MAX_MERGED_AT_ONCE;
             node::within("what is merged at once", fits, "10000 nodes")?;
-            events.push(GraphEvent::NodeMerged { node: node.id, commit: commit.clone() });
+            if node.merged.is_none() {
+                events.push(GraphEvent::NodeMerged { node: node.id, commit: commit.clone() });
+            }
             if node.level.rolls_up() {
                 left.extend(node.children.iter().filter_map(|child| self.nodes.get(child)));
             }
@@ -204,8 +195,13 @@ impl Graph {
 
     pub(super) fn relocate(&self, id: NodeId, to: Option<NodeId>, around: Around<'_>) -> Decided {
         let found = self.node(id)?;
+        around.may_arrange(found.level)?;
         if found.parent == to {
             return Ok(Vec::new());
+        }
+        // It is what keeps its case from being done.
+        if (found.level, found.status) == (Level::Step, Status::Failed) {
+            return Err(GraphRejected::FailedStep { step: id }.into());
         }
         if let Some(case) = self.case_of(found).filter(|case| case.id != id) {
             self.may_touch(case, around)?;
@@ -213,8 +209,9 @@ impl Graph {
         self.may_contain(to, found.level, around)?;
         if let Some(to) = to {
             let without = Without { child: Some(id) };
+            let is_in = CycleEdge { from: id, word: "is in", to };
+            self.closes_no_cycle(Point::Begin(to), Point::Begin(id), without, is_in)?;
             let contains = CycleEdge { from: to, word: "contains", to: id };
-            self.closes_no_cycle(Point::Begin(to), Point::Begin(id), without, contains)?;
             self.closes_no_cycle(Point::End(id), Point::End(to), without, contains)?;
         }
         Ok(vec![GraphEvent::NodeMoved { node: id, from: found.parent, to }])
@@ -228,7 +225,7 @@ impl Graph {
         without: Without,
         edge: CycleEdge,
     ) -> Result<(), GraphRejected> {
-        let Some(way) = self.way(from, to, without) else { return Ok(()) };
+        let Some(way) = self.way(from, to, without)? else { return Ok(()) };
         let mut edges = vec![edge];
         edges.extend(self.edges_along(&way));
         Err(GraphRejected::Cycle { edges })
@@ -300,10 +297,10 @@ impl Graph {
         }
     }
 
-    pub(super) fn put_item(&self, id: NodeId, item: &ChecklistItem) -> Decided {
+    pub(super) fn put_item(&self, id: NodeId, item: &ChecklistItem, around: Around<'_>) -> Decided {
         let found = self.node(id)?;
         node::checklist_item(item)?;
-        self.has_bytes()?;
+        self.has_bytes(Purpose::Other, around)?;
         let is_new = !found.checklist.contains_key(&item.item_text);
         let fits = !is_new || found.checklist.len() < MAX_CHECKLIST;
         node::within("the checklist", fits, "100 lines")?;
@@ -315,17 +312,17 @@ impl Graph {
         id: NodeId,
         snapshot_type: &str,
         note: &Note,
-        now: Timestamp,
+        around: Around<'_>,
     ) -> Decided {
         let found = self.node(id)?;
         node::word("snapshot_type", snapshot_type)?;
         node::text("the summary", note.summary.as_deref().unwrap_or_default())?;
         node::text("next_action", note.next_action.as_deref().unwrap_or_default())?;
         node::names("affected_files", &note.affected_files)?;
-        self.has_bytes()?;
+        self.has_bytes(Purpose::Other, around)?;
         let snapshot = Snapshot {
             number: found.next_snapshot(),
-            taken_at: now,
+            taken_at: around.now,
             snapshot_type: snapshot_type.to_owned(),
             status: found.status,
             children: found.tally,
@@ -348,7 +345,7 @@ impl Graph {
             return;
         }
         self.last_node = self.last_node.max(id.0);
-        *self.by_creator.entry(by.clone()).or_default() += 1;
+        self.by_creator.entry(by.clone()).or_default().nodes += 1;
         let node = Node {
             id: *id,
             level: *level,

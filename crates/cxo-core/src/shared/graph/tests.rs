@@ -51,7 +51,7 @@ impl Board {
         let limits = SliceLimits::default();
         let command = SharedCommand::Graph { principal, limits, command: Box::new(command) };
         let events = self.stage.ask(&command)?;
-        Ok(events.into_iter().map(of_graph).collect())
+        Ok(events.into_iter().filter_map(of_graph).collect())
     }
 
     #[track_caller]
@@ -140,9 +140,9 @@ impl Board {
     }
 }
 
-fn of_graph(event: SharedEvent) -> GraphEvent {
-    let SharedEvent::Graph(event) = event else { panic!("{event:?}") };
-    event
+/// What it says of the graph, if it says something of it. What the session stands at is not meant.
+fn of_graph(event: SharedEvent) -> Option<GraphEvent> {
+    if let SharedEvent::Graph(event) = event { Some(event) } else { None }
 }
 
 fn create(level: Level, title: &str, parent: Option<NodeId>) -> GraphCommand {

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::graph::{Level, NodeId, Status, Tally};
 
+use super::claims::MAX_CLAIMS_TAKEN_OVER;
 use super::edges::{Point, Without};
 use super::rollup::{is_met, rolled_up};
-use super::{Graph, MAX_BYTES, MAX_CLAIMS_OF_SESSION, MAX_NODES, Node};
+use super::room::Made;
+use super::{Graph, MAX_BYTES, MAX_LINKS_OF_NODE, MAX_NODES, MAX_WAITING, Node};
 use crate::violations::Violation;
 
 /// Where a rule is broken is found out, and said.
@@ -53,6 +55,8 @@ impl Graph {
         expect(node.level != Level::Step || known.is_some(), "a step stands in a case", id);
         let is_done = node.status == Status::Done;
         expect(node.merged.is_none() || is_done, "what is merged is done", id);
+        let ended = tally.done + tally.cancelled == tally.all();
+        expect(node.level != Level::Case || !is_done || ended, "a done case has no step left", id);
     }
 
     fn check_waits(&self, node: &Node, expect: Expect<'_>) {
@@ -71,6 +75,9 @@ impl Graph {
             let knows = awaited.is_some_and(|awaited| awaited.awaited_by.contains(&id));
             expect(knows, "a node knows who waits for it", id);
         }
+        let fits = node.waits_for.len() <= MAX_LINKS_OF_NODE;
+        expect(fits, "what a node waits for is bounded", id);
+        expect(node.awaited_by.len() <= MAX_WAITING, "what waits for a node is bounded", id);
         expect(node.ready == self.ready_place(node), "a case is in its place", id);
     }
 
@@ -92,8 +99,7 @@ impl Graph {
         expect(by_session == self.claims.by_session, "claims are found by session", all);
         expect(by_expiry == self.claims.by_expiry, "claims are found by their end", all);
         let of_one = by_session.values().map(BTreeSet::len).max().unwrap_or_default();
-        // What is handed over comes on top of what a session took itself.
-        expect(of_one <= MAX_CLAIMS_OF_SESSION * 2, "claims are bounded", all);
+        expect(of_one <= MAX_CLAIMS_TAKEN_OVER, "claims are bounded", all);
     }
 
     fn check_sums(&self, expect: Expect<'_>) {
@@ -102,9 +108,11 @@ impl Graph {
         expect(bytes == self.bytes, "bytes are counted", all);
         expect(bytes <= MAX_BYTES * 2, "bytes are bounded", all);
         expect(self.nodes.len() <= MAX_NODES, "nodes are bounded", all);
-        let mut by_creator: BTreeMap<_, usize> = BTreeMap::new();
+        let mut by_creator: BTreeMap<_, Made> = BTreeMap::new();
         for node in self.nodes.values() {
-            *by_creator.entry(node.by.clone()).or_default() += 1;
+            let made = by_creator.entry(node.by.clone()).or_default();
+            made.nodes += 1;
+            made.bytes += node.bytes();
         }
         expect(by_creator == self.by_creator, "nodes are counted by who made them", all);
         let ready = self.nodes.values().filter_map(|node| self.ready_place(node));

@@ -22,6 +22,7 @@ pub use presence::{Alive, Arrival, Life, Presence, QUIET_AFTER_MS};
 pub use refs::{MAX_REQUIRED_FILES, RefChange, Refs, Standing};
 pub use worktrees::{MAX_WORKTREES, Step, Worktree, Worktrees};
 
+use super::graph::{CLAIM_LEASE_MS, Claim};
 use super::{Opened, Shared, SharedRejected};
 
 /// What sessions work on.
@@ -178,12 +179,42 @@ impl Shared {
         events
     }
 
-    /// No connection of before holds a session any more.
-    pub(super) fn let_go(&self) -> impl Iterator<Item = SharedEvent> {
-        let held = self.sessions.iter().filter(|(_, session)| {
-            !session.of_connection && matches!(session.presence, Presence::Held { .. })
+    /// No connection of a daemon before is there any more. Who called over it may work on all the same:
+    /// a session that holds cases is left as it is, and its leases run; one that ends with its
+    /// connection and holds none is over.
+    pub(super) fn let_go(&self) -> Vec<SharedEvent> {
+        let there = self.sessions.iter().filter(|(id, _)| self.sessions.is_there(id));
+        there
+            .flat_map(|(id, session)| {
+                if session.of_connection && self.graph.claims.of(id).next().is_none() {
+                    return self.end_session(id, SessionEnd::Disconnected);
+                }
+                vec![SharedEvent::Work(WorkEvent::SessionQuiet { session: id.clone() })]
+            })
+            .collect()
+    }
+
+    /// The sessions that outlived their connection, came back to no other, and hold no case any more.
+    pub(super) fn end_left_behind(&self, now: Timestamp) -> Vec<SharedEvent> {
+        let over = self.sessions.outliving().filter(|(id, since)| {
+            let held = |claim: &Claim| claim.is_held_at(now, &self.sessions);
+            since.plus_millis(CLAIM_LEASE_MS) <= now && !self.graph.claims.of(id).any(held)
         });
-        held.map(|(id, _)| SharedEvent::Work(WorkEvent::SessionQuiet { session: id.clone() }))
+        // Their claims have just ended by themselves.
+        over.flat_map(|(id, _)| {
+            let mut events = self.locks.free_all(id, LockEnd::SessionEnded);
+            let (session, why) = (id.clone(), SessionEnd::Disconnected);
+            events.push(SharedEvent::SessionEnded { session, why });
+            events
+        })
+        .collect()
+    }
+
+    /// When the first of those that hold no case ends; the others end with their last claim.
+    pub(super) fn next_left_behind(&self) -> Option<Timestamp> {
+        let idle = self.sessions.outliving();
+        let idle = idle.filter(|(id, _)| self.graph.claims.of(id).next().is_none());
+        idle.map(|(_, since)| since.plus_millis(CLAIM_LEASE_MS)).min()
     }
 
     pub(super) fn evolve_work(&mut self, event: &WorkEvent, at: Timestamp) {
@@ -204,10 +235,14 @@ impl Shared {
                     found.process.clone_from(process);
                 });
             }
-            WorkEvent::SessionHeard { session } | WorkEvent::SessionQuiet { session } => {
+            WorkEvent::SessionHeard { session } => {
                 self.sessions
                     .change(session, |found| found.presence = Presence::Quiet { since: at });
             }
+            WorkEvent::SessionQuiet { session } => self.sessions.change(session, |found| {
+                found.presence = Presence::Quiet { since: at };
+                found.outlived = found.of_connection;
+            }),
             WorkEvent::SessionTakenOver { session, by } => self.evolve_taken_over(session, by),
             WorkEvent::WorktreePlanned {
                 worktree,

@@ -65,7 +65,7 @@ impl Shared {
         }
         let by = requester.clone();
         let mut events = self.locks.hand_over(target, requester, now);
-        let claims = self.graph.claims.hand_over(target, requester, now);
+        let claims = self.graph.claims.hand_over(target, requester, now)?;
         events.extend(claims.into_iter().map(SharedEvent::Graph));
         events.push(SharedEvent::Work(WorkEvent::SessionTakenOver { session, by }));
         let (session, why) = (target.clone(), SessionEnd::TakenOver);

@@ -5,8 +5,8 @@ use cxo_protocol::Problem;
 use cxo_protocol::graph::{Details, Level, ReplanReason, Status, Verdict};
 use cxo_protocol::params::graph::{NodeName, NodeSummary};
 use cxo_protocol::params::planning::{
-    PlanBootstrap, PlanBootstrapped, RollupPreview, RollupSubmit, SliceList, SliceReplan,
-    SlicesGenerate,
+    PlanBootstrap, PlanBootstrapped, RollupJudge, RollupPreview, RollupSubmit, SliceList,
+    SliceReplan, SlicesGenerate,
 };
 use serde_json::Value;
 
@@ -125,12 +125,13 @@ impl Handlers {
 
     pub(in crate::handlers) async fn judge_rollup(
         &self,
-        named: NodeName,
+        params: RollupJudge,
         verdict: Verdict,
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
-        let node = named.node_id;
-        self.in_graph(GraphCommand::JudgeRollup { node, verdict }, call, shown(node)).await
+        let (node, snapshot) = (params.node_id, params.snapshot);
+        let command = GraphCommand::JudgeRollup { node, verdict, snapshot };
+        self.in_graph(command, call, shown(node)).await
     }
 }
 

@@ -3,6 +3,8 @@
 use super::super::{CLAIM_LEASE_MS, MAX_CHECKPOINTS, MAX_CLAIMS_OF_SESSION};
 use super::*;
 use crate::shared::tests::end;
+use crate::shared::work::Arrival;
+use cxo_protocol::WorkEvent;
 use cxo_protocol::graph::{ClaimEnd, Reached};
 
 #[track_caller]
@@ -65,6 +67,10 @@ fn a_claim_that_is_over_is_refused_by_its_fence() {
     let now = board.graph().claims.get(case).unwrap().fence;
     assert!(now > fence);
     let late = rejected(board.call("a", complete(case, Some(fence))));
+    assert_eq!(late, GraphRejected::StaleFence { case, given: fence, now });
+    let contract = Contract::default();
+    let begin = CaseCall::Begin { case, fence: Some(fence), contract };
+    let late = rejected(board.call("a", begin));
     assert_eq!(late, GraphRejected::StaleFence { case, given: fence, now });
     // A session is told apart from itself before the break, too.
     let late = rejected(board.call("b", complete(case, Some(fence))));
@@ -131,7 +137,7 @@ fn a_claim_that_is_handed_over_has_a_new_fence() {
     board.begin("a", first).unwrap();
     board.begin("a", second).unwrap();
     let claims = &board.graph().claims;
-    let events = claims.hand_over(&session("a"), &session("b"), board.stage.now);
+    let events = claims.hand_over(&session("a"), &session("b"), board.stage.now).unwrap();
     let events: Vec<SharedEvent> = events.into_iter().map(SharedEvent::Graph).collect();
     board.stage.take(&events);
     let fences = [first, second].map(|case| board.graph().claims.get(case).unwrap().fence);
@@ -224,4 +230,131 @@ fn the_claims_of_a_session_are_bounded() {
     let refused = rejected(board.begin("a", case));
     assert!(matches!(refused, GraphRejected::TooLong { limit: "16 cases", .. }), "{refused}");
     board.begin("b", case).unwrap();
+}
+
+/// [B2.5] [G17] Who names a fence and comes too late begins nothing, also where the case is free again.
+#[test]
+fn a_late_begin_takes_nothing() {
+    let mut board = Board::new();
+    let case = board.case();
+    board.begin("a", case).unwrap();
+    let fence = board.graph().claims.get(case).map(|claim| claim.fence);
+    let begin = CaseCall::Begin { case, fence, contract: Contract::default() };
+    board.call("a", begin.clone()).unwrap();
+    let not_claimed = GraphRejected::NotClaimed { case, session: session("a") };
+    // Before and after somebody has noticed that its time is up.
+    board.stage.now = board.stage.now.plus_millis(CLAIM_LEASE_MS);
+    assert_eq!(rejected(board.call("a", begin.clone())), not_claimed);
+    board.stage.pass(0);
+    assert_eq!(board.holder(case), None);
+    assert_eq!(rejected(board.call("a", begin)), not_claimed);
+    board.begin("a", case).unwrap();
+}
+
+/// [B2.4] A case that is done has no open and no failed step, and none is moved out of its way.
+#[test]
+fn a_done_case_has_no_step_left() {
+    let mut board = Board::new();
+    let (case, other) = (board.case(), board.case());
+    board.begin("a", case).unwrap();
+    board.check("a", case, "smoke", StepResult::Fail).unwrap();
+    let step = *board.at(case).children.first().unwrap();
+    let refused = board.refused(GraphCommand::Move { node: step, to: Some(other) });
+    assert_eq!(refused, GraphRejected::FailedStep { step });
+    board.check("a", case, "smoke", StepResult::Pass).unwrap();
+    board.complete("a", case).unwrap();
+    for status in [Status::Todo, Status::InProgress, Status::Blocked] {
+        let change = GraphCommand::Change(NodeChange { status: Some(status), ..same(step) });
+        let refused = board.refused(change);
+        assert!(matches!(refused, GraphRejected::Over { node, .. } if node == case), "{refused}");
+    }
+    board.set(case, Status::Todo).unwrap();
+    board.set(step, Status::Todo).unwrap();
+}
+
+/// [G25] What is taken over comes on top of what a session took, up to a bound.
+#[test]
+fn what_is_taken_over_is_bounded() {
+    let mut board = Board::new();
+    board.stage.ask(&crate::shared::tests::start("c", &by_agent("c"))).unwrap();
+    for name in ["a", "b", "c"] {
+        for _ in 0..MAX_CLAIMS_OF_SESSION {
+            let case = board.case();
+            board.begin(name, case).unwrap();
+        }
+    }
+    let hand_over = |board: &Board, from| {
+        board.graph().claims.hand_over(&session(from), &session("a"), board.stage.now)
+    };
+    let events = hand_over(&board, "b").unwrap();
+    board.stage.take(&events.into_iter().map(SharedEvent::Graph).collect::<Vec<_>>());
+    let refused = hand_over(&board, "c").unwrap_err();
+    assert!(matches!(refused, GraphRejected::TooLong { limit: "32 cases", .. }), "{refused}");
+}
+
+fn start_of(name: &str, of_connection: bool, arrival: Option<u64>) -> SharedCommand {
+    SharedCommand::StartSession {
+        session: session(name),
+        principal: by_agent(name),
+        tree: "/tree".to_owned(),
+        of_connection,
+        arrival: arrival.map(|connection| Arrival { connection, process: None }),
+    }
+}
+
+/// [B2.5] [B3.1] A session with a name holds what it holds while a connection is there that took it up,
+/// and for a lease after that one has gone.
+#[test]
+fn a_connection_holds_the_cases_of_the_session_that_it_took_up() {
+    let mut board = Board::new();
+    let case = board.case();
+    board.stage.ask(&start_of("c", false, Some(1))).unwrap();
+    board.begin("c", case).unwrap();
+    for _ in 0..3 {
+        board.stage.pass(CLAIM_LEASE_MS - 1);
+        board.stage.now = board.stage.now.plus_millis(2);
+        assert_eq!(board.next("b"), None, "it is held though nobody has looked");
+        board.stage.pass(0);
+    }
+    board.stage.pass(CLAIM_LEASE_MS - 1);
+    let left = WorkEvent::SessionQuiet { session: session("c") };
+    board.stage.take(&[SharedEvent::Work(left)]);
+    board.stage.pass(CLAIM_LEASE_MS - 1);
+    assert_eq!(board.holder(case), Some(session("c")));
+    board.stage.pass(1);
+    assert_eq!(board.next("b"), Some(case));
+}
+
+/// [B2.5] [G1] A daemon that comes back frees nothing that is being done: the sessions of connections
+/// that hold cases hold them for a lease, can be taken up again, and end when nobody does.
+#[test]
+fn a_restart_frees_no_case_that_is_being_done() {
+    let mut board = Board::new();
+    let cases = [board.case(), board.case()];
+    for name in ["c", "d", "e"] {
+        board.stage.ask(&start_of(name, true, None)).unwrap();
+    }
+    board.begin("c", cases[0]).unwrap();
+    board.begin("d", cases[1]).unwrap();
+    board.stage.pass(CLAIM_LEASE_MS - 1);
+    board.stage.ask(&SharedCommand::EndConnections).unwrap();
+    let there = |board: &Board| {
+        ["c", "d", "e"].map(|name| board.stage.shared.sessions.get(&session(name)).is_some())
+    };
+    assert_eq!(there(&board), [true, true, false], "one that does nothing is over");
+    assert_eq!(board.next("b"), None, "both are held");
+    // One comes back and goes on; of the other nothing is heard.
+    board.stage.ask(&start_of("c", false, Some(7))).unwrap();
+    board.stage.pass(CLAIM_LEASE_MS - 1);
+    assert_eq!(cases.map(|case| board.holder(case)), [Some(session("c")), Some(session("d"))]);
+    assert_eq!(board.stage.shared.next_wakeup(), Some(board.stage.now.plus_millis(1)));
+    board.stage.pass(1);
+    assert_eq!(cases.map(|case| board.holder(case)), [Some(session("c")), None]);
+    assert_eq!(there(&board), [true, false, false]);
+    board.complete("c", cases[0]).unwrap();
+    let left = WorkEvent::SessionQuiet { session: session("c") };
+    board.stage.take(&[SharedEvent::Work(left)]);
+    board.stage.pass(CLAIM_LEASE_MS);
+    assert_eq!(there(&board), [false; 3]);
+    assert_eq!(board.stage.shared.next_wakeup(), None);
 }

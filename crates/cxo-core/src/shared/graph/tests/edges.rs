@@ -1,7 +1,9 @@
 //! What waits for what, and cycles.
 
+use super::super::{MAX_LINKS_OF_NODE, MAX_WAITING};
 use super::*;
 use cxo_protocol::CommitId;
+use cxo_protocol::graph::Link;
 
 fn cycle_of(board: &mut Board, from: NodeId, edge_type: EdgeType, to: NodeId) -> String {
     let before = board.graph().clone();
@@ -139,4 +141,66 @@ fn two_nodes_are_joined_once() {
         board.refused(edge(one, EdgeType::DependsOn, absent)),
         GraphRejected::NoNode { node: absent }
     );
+}
+
+/// [G25] As many wait for a node as are allowed, and no more: neither one by one, nor by the halves of
+/// a slice. Every one of these is looked at when it is done.
+#[test]
+fn what_waits_for_a_node_is_bounded() {
+    let mut board = Board::new();
+    let awaited = board.node(Level::Slice, None);
+    let files = Some(vec!["a".to_owned(), "b".to_owned()]);
+    let cut = board.node(Level::Slice, None);
+    let details = Details { affected_files: files, ..Details::default() };
+    board.ask(GraphCommand::Change(NodeChange { details, ..same(cut) })).unwrap();
+    board.depends(cut, awaited).unwrap();
+    let link = Link::DependsOn { mode: DependsMode::OnBranch };
+    let now = board.stage.now;
+    let join = |board: &mut Board, waits, awaits| {
+        let joined = GraphEvent::EdgeAdded { waits, awaits, link };
+        board.stage.shared.evolve(&SharedEvent::Graph(joined), now);
+    };
+    let make = |board: &mut Board| {
+        let new = board.graph().newest().next().unwrap().id.0 + 1;
+        let made = GraphEvent::NodeCreated {
+            node: NodeId(new),
+            level: Level::Slice,
+            parent: None,
+            title: "a slice".to_owned(),
+            priority: 0,
+            status: Status::Todo,
+            details: Details::default(),
+            by: Principal::User,
+        };
+        board.stage.shared.evolve(&SharedEvent::Graph(made), now);
+        NodeId(new)
+    };
+    for _ in 1..MAX_WAITING {
+        let waiting = make(&mut board);
+        join(&mut board, waiting, awaited);
+    }
+    let replan = GraphCommand::Replan {
+        slice: cut,
+        reason: cxo_protocol::graph::ReplanReason::ContextOverflow,
+        affected_files: None,
+        next_action: None,
+    };
+    let late = make(&mut board);
+    for command in [edge(late, EdgeType::DependsOn, awaited), replan.clone()] {
+        let refused = board.refused(command);
+        assert!(matches!(refused, GraphRejected::TooLong { limit: "4096 nodes", .. }), "{refused}");
+    }
+    // The other end has its bound, too.
+    let remove =
+        GraphCommand::RemoveEdge { from: cut, to: awaited, edge_type: EdgeType::DependsOn };
+    board.ask(remove).unwrap();
+    board.depends(late, cut).unwrap();
+    for _ in 1..MAX_LINKS_OF_NODE {
+        let other = make(&mut board);
+        join(&mut board, late, other);
+    }
+    for command in [edge(late, EdgeType::DependsOn, awaited), replan] {
+        let refused = board.refused(command);
+        assert!(matches!(refused, GraphRejected::TooLong { limit: "256 nodes", .. }), "{refused}");
+    }
 }

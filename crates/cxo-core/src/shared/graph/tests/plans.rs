@@ -171,7 +171,7 @@ fn a_result_is_submitted_and_judged() {
     let feature = board.node(Level::Feature, None);
     let case = board.node(Level::Case, Some(feature));
     let submit = || GraphCommand::SubmitRollup { node: feature, note: Note::default() };
-    let judge = |verdict| GraphCommand::JudgeRollup { node: feature, verdict };
+    let judge = |verdict| GraphCommand::JudgeRollup { node: feature, verdict, snapshot: None };
     let early = board.refused(submit());
     assert!(matches!(&early, GraphRejected::NoResult { open, .. } if *open == [case]), "{early}");
     assert!(matches!(board.refused(judge(Verdict::Approve)), GraphRejected::NotSubmitted { .. }));
@@ -189,4 +189,46 @@ fn a_result_is_submitted_and_judged() {
     assert_eq!(board.at(feature).approval, Approval::Unasked);
     let rollup = board.graph().rollup(feature).unwrap();
     assert_eq!((rollup.below.todo, rollup.open.as_slice()), (1, &[case][..]));
+}
+
+/// [B2.3] A yes is to the result that was there: it names it if it likes, and does not outlive it.
+#[test]
+fn a_yes_is_to_one_result() {
+    let mut board = Board::new();
+    let epic = board.node(Level::Epic, None);
+    let feature = board.node(Level::Feature, Some(epic));
+    let cases = [(); 2].map(|()| board.node(Level::Case, Some(feature)));
+    let approve = |board: &mut Board, snapshot| {
+        board.ask(GraphCommand::SubmitRollup { node: epic, note: Note::default() }).unwrap();
+        let verdict = Verdict::Approve;
+        board.ask(GraphCommand::JudgeRollup { node: epic, verdict, snapshot })
+    };
+    board.done(cases[0]);
+    board.set(cases[1], Status::Cancelled).unwrap();
+    let old = approve(&mut board, Some(2)).unwrap_err();
+    let named = GraphRejected::OldResult { node: epic, given: 2, newest: Some(1) };
+    assert_eq!(old, SharedRejected::Graph(named));
+    approve(&mut board, Some(2)).unwrap();
+    assert_eq!(board.at(epic).approval, Approval::Approved);
+    // What came of a case is another thing now, though the epic stands as it did.
+    board.set(cases[1], Status::Failed).unwrap();
+    assert_eq!(board.at(epic).approval, Approval::Unasked);
+    approve(&mut board, None).unwrap();
+    board.ask(GraphCommand::Move { node: cases[1], to: None }).unwrap();
+    assert_eq!(board.at(epic).approval, Approval::Unasked);
+    approve(&mut board, None).unwrap();
+    board.ask(GraphCommand::Move { node: cases[0], to: Some(epic) }).unwrap();
+    assert_eq!(board.at(epic).approval, Approval::Unasked);
+}
+
+/// [B2.3] Of a slice of any size it is said in how many parts it fits, and the first of them do.
+#[test]
+fn a_huge_slice_is_told_in_how_many_parts_it_fits() {
+    let mut board = Board::new();
+    let plan = bootstrapped(&mut board);
+    let slices = vec![slice("huge", 18_000 * 5_000, Vec::new())];
+    let refused = board.refused(GraphCommand::GenerateSlices { plan, slices });
+    let GraphRejected::SliceTooLarge { slices } = &refused else { panic!("{refused}") };
+    assert_eq!(slices[0].parts, 5_000);
+    assert!(slices[0].split.iter().all(|part| part.tokens == 18_000));
 }

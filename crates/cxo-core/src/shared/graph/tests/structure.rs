@@ -1,9 +1,12 @@
 //! Making nodes, changing and moving them, and what is written with them.
 
 use super::super::node::MAX_SNAPSHOTS;
+use super::super::room::{BYTES, Made};
 use super::super::{MAX_BYTES, MAX_NODES, PLACES};
 use super::*;
+use crate::shared::tests::{agent, register};
 use cxo_protocol::graph::ChecklistItem;
+use cxo_protocol::{CommitId, Role};
 
 /// [B2.1] Which level contains which is a closed set of pairs.
 #[test]
@@ -109,7 +112,8 @@ fn the_graph_is_bounded() {
         board.by(principal, create(Level::Case, "one more", None)).unwrap_err()
     };
     let graph = &mut board.stage.shared.graph;
-    graph.by_creator.insert(by_agent("a"), PLACES.of_one_agent);
+    let made = Made { nodes: PLACES.of_one_agent, bytes: 0 };
+    graph.by_creator.insert(by_agent("a"), made);
     let refused = full(&mut board, by_agent("a"));
     assert!(
         matches!(refused, SharedRejected::TooMany { limit, .. } if limit == PLACES.of_one_agent)
@@ -142,4 +146,124 @@ fn an_event_that_does_not_fit_changes_nothing() {
         board.stage.take(&[SharedEvent::Graph(event)]);
     }
     assert_eq!(*board.graph(), before);
+}
+
+/// [G25] However much one agent writes, another one can write, whoever does a case can end it, and the
+/// user can do everything; and what takes less than before is let through even where all is full.
+#[test]
+fn texts_have_shares() {
+    let mut board = Board::new();
+    let case = board.case();
+    let summary = |text: &str| {
+        let details = Details { summary: Some(text.to_owned()), ..Details::default() };
+        GraphCommand::Change(NodeChange { details, ..same(case) })
+    };
+    board.ask(summary("a long one")).unwrap();
+    let full = |graph: &mut Graph, all, own| {
+        graph.bytes = all;
+        graph.by_creator.insert(by_agent("a"), Made { nodes: 0, bytes: own });
+    };
+    // Nothing is violated where the counts are true; here they are set, and the stage is not asked.
+    let decide = |board: &Board, principal: &Principal, command: GraphCommand| {
+        let (principal, limits) = (principal.clone(), SliceLimits::default());
+        let command = SharedCommand::Graph { principal, limits, command: Box::new(command) };
+        board.stage.shared.decide(&command, board.stage.now).map(drop)
+    };
+    let begin = |name: &str| GraphCommand::OfCase {
+        session: session(name),
+        call: CaseCall::Begin { case, fence: None, contract: Contract::default() },
+    };
+    let [a, b, user] = [by_agent("a"), by_agent("b"), Principal::User];
+    let one = || create(Level::Case, "one more", None);
+    let too_many = |answer: Result<(), SharedRejected>| {
+        assert!(matches!(answer, Err(SharedRejected::TooMany { .. })), "{answer:?}");
+    };
+    full(&mut board.stage.shared.graph, BYTES.of_one_agent, BYTES.of_one_agent);
+    too_many(decide(&board, &a, one()));
+    decide(&board, &a, begin("a")).unwrap();
+    decide(&board, &b, one()).unwrap();
+    full(&mut board.stage.shared.graph, MAX_BYTES - BYTES.kept_for_user, 0);
+    too_many(decide(&board, &b, one()));
+    too_many(decide(&board, &b, summary("a longer one")));
+    decide(&board, &b, summary("short")).unwrap();
+    decide(&board, &b, begin("b")).unwrap();
+    decide(&board, &user, one()).unwrap();
+    full(&mut board.stage.shared.graph, MAX_BYTES, 0);
+    too_many(decide(&board, &b, begin("b")));
+    too_many(decide(&board, &user, one()));
+    decide(&board, &user, summary("short")).unwrap();
+}
+
+/// [G25] What is kept counts as what it takes, not as its characters alone.
+#[test]
+fn the_bound_counts_memory() {
+    let mut board = Board::new();
+    let case = board.case();
+    let names = |names: Vec<String>| {
+        let details = Details { affected_files: Some(names), ..Details::default() };
+        GraphCommand::Change(NodeChange { details, ..same(case) })
+    };
+    let refused = board.refused(names(vec![String::new()]));
+    assert_eq!(refused, GraphRejected::EmptyName { what: "affected_files" });
+    let before = board.graph().bytes;
+    board.ask(names(vec!["a".to_owned(); 256])).unwrap();
+    let least = 256 * (size_of::<String>() + 1);
+    assert!(board.graph().bytes - before >= least);
+    let before = board.graph().bytes;
+    let input_contract = serde_json::json!([{}, [[]], {"a": {"b": 1}}, 1, 2, 3]);
+    let contract = Contract { input_contract, ..Contract::default() };
+    board.call("a", CaseCall::Begin { case, fence: None, contract }).unwrap();
+    let values = 9 * size_of::<serde_json::Value>();
+    let least = values + size_of::<cxo_protocol::graph::Checkpoint>();
+    assert!(board.graph().bytes - before >= least);
+    let before = board.graph().bytes;
+    let snapshot_type = "progress".to_owned();
+    let note = Note::default();
+    board.ask(GraphCommand::TakeSnapshot { node: case, snapshot_type, note }).unwrap();
+    let least = size_of::<cxo_protocol::graph::Snapshot>();
+    assert!(board.graph().bytes - before >= least);
+}
+
+/// [B1.4] [B2.2] Who works makes, changes and moves cases and steps; the rest is for who plans. What is
+/// merged the user and roots say, once.
+#[test]
+fn a_role_arranges_what_it_is_for() {
+    let mut board = Board::new();
+    for (name, role) in [("w", Role::Worker), ("p", Role::PlanArchitect), ("r", Role::Root)] {
+        let mut registered = register(name, &Principal::User);
+        if let SharedCommand::RegisterAgent { role: given, .. } = &mut registered {
+            *given = role;
+        }
+        board.stage.ask(&registered).unwrap();
+    }
+    assert_eq!(board.stage.shared.agents.get(&agent("p")).unwrap().role, Role::PlanArchitect);
+    let feature = board.node(Level::Feature, None);
+    let case = board.node(Level::Case, Some(feature));
+    let title = |node| NodeChange { title: Some("new".to_owned()), ..same(node) };
+    let of_level = |feature, level| {
+        [
+            create(level, "one", None),
+            GraphCommand::Change(title(feature)),
+            GraphCommand::Move { node: feature, to: None },
+        ]
+    };
+    let not_for_role = |answer: &Answer| {
+        matches!(answer, Err(SharedRejected::Graph(GraphRejected::NotForRole { .. })))
+    };
+    for command in of_level(feature, Level::Feature) {
+        assert!(not_for_role(&board.by(by_agent("w"), command.clone())), "{command:?}");
+        board.by(by_agent("p"), command).unwrap();
+    }
+    for command in of_level(case, Level::Case) {
+        board.by(by_agent("w"), command).unwrap();
+    }
+    board.ask(GraphCommand::Move { node: case, to: Some(feature) }).unwrap();
+    board.done(case);
+    let commit = CommitId::new(&"a".repeat(40)).unwrap();
+    let merge = GraphCommand::Change(NodeChange { merged: Some(commit), ..same(case) });
+    for name in ["w", "p"] {
+        assert!(not_for_role(&board.by(by_agent(name), merge.clone())));
+    }
+    assert_eq!(board.by(by_agent("r"), merge.clone()).unwrap().len(), 1);
+    assert_eq!(board.ask(merge), Ok(Vec::new()), "it is said once");
 }
