@@ -175,6 +175,9 @@ pub(crate) fn of_tree(error: &SessionTreeError) -> Problem {
         SessionTreeError::InTheWay { .. } => problem(Code::Uncommitted)
             .because("they are in no commit and would be written over")
             .try_next("git status, in the worktree above"),
+        SessionTreeError::NotTakenBack { .. } => Problem::new(Code::WrongState, error.to_string())
+            .keeping("the files from before are in the commit before; the next try goes on")
+            .try_next("worktree.merge_to_parent, again"),
         SessionTreeError::Unusual { .. } => {
             problem(Code::UnsupportedRepository).try_next("git merge, in the worktree above")
         }

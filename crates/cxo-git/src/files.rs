@@ -4,11 +4,16 @@
 //! It knows no git; the layouts are in the modules that use it.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::GitError;
+
+/// An opening that waits for nobody.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+/// A file that says where something is.
+const MAX_LINE_BYTES: u64 = 64 << 10;
 
 /// Writes a file so that after a crash it has either its old content or all of the new.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
@@ -35,6 +40,25 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
 pub(crate) fn sync_directory(path: &Path) -> Result<(), GitError> {
     let opened = File::open(path).and_then(|directory| directory.sync_all());
     opened.map_err(GitError::io("sync", path))
+}
+
+/// Reads a regular file that others can write to, and that is no longer than `limit`. What they put there
+/// instead (a FIFO, a device) is an error and does not block.
+pub(crate) fn read_plain(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let file = File::options().read(true).custom_flags(NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > limit {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a short file that others can write to.
+pub(crate) fn read_line(path: &Path) -> std::io::Result<String> {
+    let text = String::from_utf8(read_plain(path, MAX_LINE_BYTES)?);
+    text.map_err(|_| std::io::ErrorKind::InvalidData.into())
 }
 
 /// Makes a directory and its parents.

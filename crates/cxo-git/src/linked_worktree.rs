@@ -10,14 +10,18 @@
 //! No hook, filter or driver of the repository runs: files are written as git stores them, with a git
 //! directory of ours (`session_tree`). Only what bears our marker is ever removed. It knows no sessions.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cxo_protocol::{CommitId, RunId};
 
 use crate::error::GitError;
 use crate::fail_point;
-use crate::files::{make_directory, remove_tree, replace_file, sync_directory};
+use crate::files::{
+    find_files, make_directory, read_line, read_plain, remove_tree, replace_file, sync_directory,
+};
 use crate::hub::Hub;
 use crate::names::{RepoPath, branch_ref};
 use crate::refs::Expected;
@@ -32,6 +36,17 @@ const MARKER: &str = "cxo-worktree";
 const MAKING: &str = "making";
 /// Commits that only the log of a worktree's HEAD names and that are pinned: more than a session makes.
 const MAX_LOGGED: usize = 100;
+/// The longest log that is read.
+const MAX_LOG_BYTES: u64 = 4 << 20;
+/// Where a directory that is being deleted lies: our marker, and its name.
+const PUT_AWAY: &str = "put-away";
+/// What in the git directory of a worktree is nowhere else.
+const KEPT: &[(&str, &str)] = &[
+    ("modules", "submodules of its own"),
+    ("sequencer", "a row of commits that is being applied"),
+    ("BISECT_LOG", "a bisect"),
+    ("BISECT_START", "a bisect"),
+];
 /// Where pinned work is found again.
 const PINS: &str = "refs/cxo/attempts/";
 
@@ -66,45 +81,66 @@ pub enum Holds {
     Uncommitted(Vec<RepoPath>),
     /// It is not where it was: somebody works in it.
     Moved,
+    /// Something else that only it has.
+    Other(&'static str),
 }
 
 impl LinkedWorktree<'_> {
-    /// Makes it with a new branch at `base`, or finds it. One that was half-made is made again.
-    /// Something that is not ours is never touched.
+    /// Makes it with a new branch at `base`, or finds it. One that was half-made is made again; one that
+    /// cannot be made leaves nothing. Something that is not ours is never touched.
     pub fn add(&self, base: &CommitId) -> Result<Origin, SessionTreeError> {
         let branch = branch_ref(&self.branch)?;
         let making = self.own.join(MAKING);
-        if self.is_whole() {
+        let was_begun = read_line(&making).is_ok_and(|marker| marker == self.marker);
+        if self.is_whole() && (!was_begun || self.has_index()) {
             remove_tree(&making)?;
             return Ok(Origin::Found);
         }
         make_directory(&self.own)?;
-        if fs::symlink_metadata(&making).is_ok() {
+        if was_begun {
             self.clear_half_made(&branch, base)?;
-        } else if fs::symlink_metadata(&self.path).is_ok() {
+        }
+        if !is_free(&self.path, was_begun) {
+            remove_tree(&making)?;
             return Err(SessionTreeError::Occupied { path: self.path.clone() });
-        } else if let Some(actual) = self.repository.branch_commit(&branch)? {
+        }
+        if let Some(actual) = self.repository.branch_commit(&branch)? {
+            remove_tree(&making)?;
             return Err(GitError::BranchExists { branch: self.branch.clone(), actual }.into());
         }
         replace_file(&making, self.marker.as_bytes())?;
         fail_point::reached("linked.begun");
+        let made = self.make(&branch, base);
+        if made.is_err() {
+            // What failed is told; what cannot be cleared now is at the next try.
+            self.clear_half_made(&branch, base)?;
+        }
+        remove_tree(&making)?;
+        made.map(|()| Origin::Made)
+    }
+
+    fn make(&self, branch: &str, base: &CommitId) -> Result<(), SessionTreeError> {
         if let Some(parent) = self.path.parent() {
             make_directory(parent)?;
         }
         let null = self.repository.object_format().null();
-        self.repository.run(["update-ref", &branch, base.as_str(), null])?;
+        self.repository.run(["update-ref", branch, base.as_str(), null])?;
         fail_point::reached("linked.branch");
+        // Nobody else's: it is made here, or was empty after a kill. Git takes an empty one.
+        if !is_free(&self.path, true) {
+            return Err(SessionTreeError::Occupied { path: self.path.clone() });
+        }
         let add = self.repository.call(["worktree", "add", "-q", "--no-checkout", "--"]);
         add.args([self.path.as_os_str()]).args([&self.branch]).run()?;
         fail_point::reached("linked.added");
         let git_dir = linked_git_dir(self.repository, &canonical(&self.path)?)?;
-        self.tree()?.write_all_files(base, &git_dir)?;
-        fail_point::reached("linked.files");
+        // Before any file: whatever lies there from here on is known to be ours.
         replace_file(&git_dir.join(MARKER), self.marker.as_bytes())?;
-        sync_directory(&git_dir)?;
         fail_point::reached("linked.marked");
-        remove_tree(&making)?;
-        Ok(Origin::Made)
+        self.tree()?.write_all_files(base, &git_dir)?;
+        sync_directory(&git_dir)?;
+        fail_point::reached("linked.files");
+        Ok(())
     }
 
     /// Gives it back: what its HEAD is and was at is pinned in the hub as the works of `pin`, then
@@ -115,28 +151,30 @@ impl LinkedWorktree<'_> {
         head: &CommitId,
         pin: &str,
     ) -> Result<Reclaim, SessionTreeError> {
-        let gone = self.put_away();
+        let mut gone = self.put_away();
         let git_dir = self.marked_git_dir();
         if fs::symlink_metadata(&self.path).is_ok() {
             if !self.is_whole() {
                 return Err(SessionTreeError::NotOurs { path: self.path.clone() });
             }
-            let tree = self.tree()?;
-            if let Some(holds) = holds(&tree, head)? {
+            if let Some(holds) = self.holds(&self.tree()?, head)? {
                 return Ok(Reclaim::Kept(holds));
             }
-            self.pin_history(hub, head, pin)?;
+            if let Some(holds) = self.pin_history(hub, head, pin)? {
+                return Ok(Reclaim::Kept(holds));
+            }
             fail_point::reached("reclaim.pinned");
-            remove_tree(&gone)?;
-            fs::rename(&self.path, &gone).map_err(GitError::io("put away", &self.path))?;
+            let place = self.new_place()?;
+            fs::rename(&self.path, &place).map_err(GitError::io("put away", &self.path))?;
+            gone = Some(place);
         }
         fail_point::reached("reclaim.away");
         if let Some(git_dir) = git_dir {
-            if gone.is_dir() {
+            if let Some(gone) = gone.as_ref().filter(|gone| gone.is_dir()) {
                 // Somebody may have written there in the last moment.
                 let tree = self.tree_at(git_dir.clone(), gone.clone())?;
-                if let Some(holds) = holds(&tree, head)? {
-                    fs::rename(&gone, &self.path).map_err(GitError::io("put back", &self.path))?;
+                if let Some(holds) = self.holds(&tree, head)? {
+                    fs::rename(gone, &self.path).map_err(GitError::io("put back", &self.path))?;
                     return Ok(Reclaim::Kept(holds));
                 }
             }
@@ -150,7 +188,10 @@ impl LinkedWorktree<'_> {
             self.repository.run(["update-ref", "-d", &branch, head.as_str()])?;
         }
         fail_point::reached("reclaim.branch");
-        remove_tree(&gone)?;
+        if let Some(gone) = gone {
+            remove_tree(&gone)?;
+            remove_tree(&self.own.join(PUT_AWAY))?;
+        }
         Ok(Reclaim::Gone)
     }
 
@@ -166,7 +207,7 @@ impl LinkedWorktree<'_> {
     }
 
     fn bears_marker(&self, git_dir: &Path) -> bool {
-        fs::read_to_string(git_dir.join(MARKER)).is_ok_and(|marker| marker == self.marker)
+        read_line(&git_dir.join(MARKER)).is_ok_and(|marker| marker == self.marker)
     }
 
     /// The same, at the place to which it was put away.
@@ -174,10 +215,24 @@ impl LinkedWorktree<'_> {
         SessionTree::of(self.repository.seen_from(git_dir, root), &self.own)
     }
 
-    /// Where it lies before it is deleted: a rename is one step, and nobody looks there.
-    fn put_away(&self) -> PathBuf {
+    /// Where it lies before it is deleted, if it was put away and that was cut off.
+    fn put_away(&self) -> Option<PathBuf> {
+        let said = read_line(&self.own.join(PUT_AWAY)).ok()?;
+        let name = said.strip_prefix(&self.marker)?.strip_prefix('\n')?;
+        Some(self.path.with_file_name(name))
+    }
+
+    /// A name that nothing has, written down before it is used: a rename is one step, and nobody looks there.
+    fn new_place(&self) -> Result<PathBuf, SessionTreeError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.path.with_file_name(format!(".gone-{name}"))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let name = format!(".gone-{name}-{now:x}-{}", std::process::id());
+        let place = self.path.with_file_name(&name);
+        if fs::symlink_metadata(&place).is_ok() {
+            return Err(SessionTreeError::Occupied { path: place });
+        }
+        replace_file(&self.own.join(PUT_AWAY), format!("{}\n{name}", self.marker).as_bytes())?;
+        Ok(place)
     }
 
     /// Every git directory of a worktree of the repository.
@@ -190,49 +245,86 @@ impl LinkedWorktree<'_> {
         self.git_dirs().find(|git_dir| self.bears_marker(git_dir))
     }
 
-    /// Takes away what an adding that was cut off left. Nobody was given it.
-    fn clear_half_made(&self, branch: &str, base: &CommitId) -> Result<(), SessionTreeError> {
-        let link = self.path.join(".git");
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for git_dir in self.git_dirs() {
-            let to = fs::read_to_string(git_dir.join("gitdir"));
-            let is_half = match &to {
-                Ok(to) => Path::new(to.trim_end()) == link,
-                // Cut off before it said what it is for: it is named like what it was for.
-                Err(_) => git_dir.file_name().is_some_and(|own| own.to_string_lossy() == name),
-            };
-            if is_half {
-                remove_tree(&git_dir)?;
-            }
-        }
-        remove_tree(&self.path)?;
-        match self.repository.branch_commit(branch)? {
-            Some(actual) if actual == *base => {
-                self.repository.run(["update-ref", "-d", branch, base.as_str()])?;
-                Ok(())
-            }
-            Some(actual) => {
-                Err(GitError::BranchExists { branch: self.branch.clone(), actual }.into())
-            }
-            None => Ok(()),
-        }
+    /// Whether all its files were written once.
+    fn has_index(&self) -> bool {
+        self.marked_git_dir().is_some_and(|git_dir| git_dir.join("index").exists())
     }
 
-    /// Pins where it is, and what its HEAD was at and is not part of that.
-    fn pin_history(&self, hub: &Hub, head: &CommitId, pin: &str) -> Result<(), SessionTreeError> {
-        let log = self.marked_git_dir().map(|git_dir| git_dir.join("logs/HEAD"));
-        let log = log.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        let mut lost = vec![head.clone()];
-        for line in log.lines().rev() {
-            let Some(id) = line.split(' ').nth(1) else { continue };
-            let Ok(commit) = commit_id(id.as_bytes()) else { continue };
-            if lost.len() < MAX_LOGGED
-                && !lost.contains(&commit)
-                && hub.has_commit(&commit)?
-                && !hub.is_ancestor(&commit, head)?
-            {
-                lost.push(commit);
+    /// Takes away what an adding that was cut off left, and only what is proven to be that: files below
+    /// our marker that nobody was given, or a worktree without any file.
+    fn clear_half_made(&self, branch: &str, base: &CommitId) -> Result<(), SessionTreeError> {
+        let link = self.path.join(".git");
+        let leads_here = |git_dir: &PathBuf| {
+            read_line(&git_dir.join("gitdir")).is_ok_and(|to| Path::new(to.trim_end()) == link)
+        };
+        for git_dir in self.git_dirs().filter(leads_here) {
+            if self.is_whole() && self.bears_marker(&git_dir) {
+                remove_tree(&self.path)?;
+            } else if git_dir.join("index").exists() || !has_only_link(&self.path) {
+                continue;
+            } else if fs::symlink_metadata(&link).is_ok() {
+                fs::remove_file(&link).map_err(GitError::io("remove", &link))?;
+                fs::remove_dir(&self.path).map_err(GitError::io("remove", &self.path))?;
             }
+            remove_tree(&git_dir)?;
+        }
+        if self.repository.branch_commit(branch)?.as_ref() == Some(base)
+            && !self.repository.is_checked_out(branch)?
+        {
+            self.repository.run(["update-ref", "-d", branch, base.as_str()])?;
+        }
+        Ok(())
+    }
+
+    /// What would be lost.
+    fn holds(
+        &self,
+        tree: &SessionTree,
+        head: &CommitId,
+    ) -> Result<Option<Holds>, SessionTreeError> {
+        let files = tree.uncommitted()?;
+        if !files.is_empty() {
+            return Ok(Some(Holds::Uncommitted(files)));
+        }
+        if tree.head()? != *head {
+            return Ok(Some(Holds::Moved));
+        }
+        let submodules = tree.checked_out_submodules()?;
+        if !submodules.is_empty() {
+            return Ok(Some(Holds::Other("submodules that are checked out")));
+        }
+        let Some(git_dir) = self.marked_git_dir() else { return Ok(None) };
+        let kept = KEPT.iter().find(|(name, _)| has_entries(&git_dir.join(name)));
+        let private = !find_files(&git_dir.join("refs"), |_| true).is_empty();
+        let what = kept.map(|(_, what)| *what);
+        Ok(what.or(private.then_some("refs of its own")).map(Holds::Other))
+    }
+
+    /// Pins where it is, and what its HEAD was at and is not part of that. If that is more than can be
+    /// pinned, it stays.
+    fn pin_history(
+        &self,
+        hub: &Hub,
+        head: &CommitId,
+        pin: &str,
+    ) -> Result<Option<Holds>, SessionTreeError> {
+        let Some(logged) = self.logged()? else {
+            return Ok(Some(Holds::Other("a log of its HEAD that is no plain file, or too long")));
+        };
+        let mut lost = vec![head.clone()];
+        if !logged.is_empty() {
+            let without = format!("^{head}");
+            let mut asked: Vec<&str> = logged.iter().map(CommitId::as_str).collect();
+            asked.extend([without.as_str(), ""]);
+            let asked = asked.join("\n");
+            let args = ["rev-list", "--ignore-missing", "--stdin"];
+            let found = hub.call(&args).stdin(asked.as_bytes()).run()?.stdout;
+            let found = String::from_utf8_lossy(&found);
+            let apart: BTreeSet<&str> = found.lines().collect();
+            lost.extend(logged.into_iter().filter(|commit| apart.contains(commit.as_str())));
+        }
+        if lost.len() > MAX_LOGGED {
+            return Ok(Some(Holds::Other("more commits in the log of its HEAD than are pinned")));
         }
         for (number, commit) in lost.iter().enumerate() {
             let borrowed = RunId::new(&format!("{pin}-{number}"))
@@ -241,17 +333,56 @@ impl LinkedWorktree<'_> {
             hub.pin_base(&borrowed, commit)?;
             hub.update_ref(&format!("{PINS}worktree.{pin}.{number}"), commit, Expected::Any)?;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The commits that its HEAD was at, the last first; none if that cannot be known.
+    fn logged(&self) -> Result<Option<Vec<CommitId>>, SessionTreeError> {
+        let Some(git_dir) = self.marked_git_dir() else { return Ok(Some(Vec::new())) };
+        let path = git_dir.join("logs/HEAD");
+        let bytes = match read_plain(&path, MAX_LOG_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+            Err(error) => return Err(GitError::io("read", &path)(error).into()),
+        };
+        let (mut seen, mut logged) = (BTreeSet::new(), Vec::new());
+        let null = self.repository.object_format().null();
+        for line in bytes.split(|&byte| byte == b'\n').rev() {
+            let ids = line.split(|&byte| byte == b' ').take(2).filter(|id| *id != null.as_bytes());
+            for commit in ids.filter_map(|id| commit_id(id).ok()) {
+                if seen.insert(commit.clone()) {
+                    logged.push(commit);
+                }
+            }
+        }
+        Ok(Some(logged))
     }
 }
 
-/// What would be lost.
-fn holds(tree: &SessionTree, head: &CommitId) -> Result<Option<Holds>, SessionTreeError> {
-    let files = tree.uncommitted()?;
-    if !files.is_empty() {
-        return Ok(Some(Holds::Uncommitted(files)));
+/// Whether a worktree can be made there: the directory is made, and if an adding of ours was cut off it
+/// may be there without an entry.
+fn is_free(path: &Path, was_begun: bool) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => was_begun && entries.next().is_none(),
+        Err(_) => fs::symlink_metadata(path).is_err(),
     }
-    Ok((tree.head()? != *head).then_some(Holds::Moved))
+}
+
+/// Whether a directory has nothing but the link to its git directory, or is not there.
+fn has_only_link(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().all(|entry| entry.file_name() == ".git"),
+        Err(_) => fs::symlink_metadata(path).is_err(),
+    }
+}
+
+/// Whether a file is there, or a directory that is not empty.
+fn has_entries(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => fs::symlink_metadata(path).is_ok(),
+    }
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, SessionTreeError> {
@@ -264,7 +395,10 @@ impl SessionTree {
     fn write_all_files(&self, base: &CommitId, git_dir: &Path) -> Result<(), SessionTreeError> {
         let index = self.scratch_index(None)?;
         self.call(&index).args(["read-tree", "--reset", "-u", base.as_str()]).run()?;
-        Ok(copy_index(index.path(), &git_dir.join("index"))?)
+        // It is there when all of it is: it says that every file was written.
+        let (beside, place) = (git_dir.join("index.cxo"), git_dir.join("index"));
+        copy_index(index.path(), &beside)?;
+        Ok(fs::rename(&beside, &place).map_err(GitError::io("rename to", &place))?)
     }
 }
 

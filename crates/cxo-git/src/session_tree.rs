@@ -18,8 +18,10 @@
 mod commit;
 mod diff;
 mod error;
+mod hidden;
 mod merge;
 mod push;
+mod resume;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cxo_protocol::{CommitId, TreePath};
 
 use crate::error::GitError;
-use crate::files::{make_directory, remove_tree, replace_file};
+use crate::files::{make_directory, read_line, read_plain, remove_tree, replace_file};
 use crate::hub::format_config;
 use crate::names::check_revision;
 use crate::objects::MAX_BLOB_BYTES;
@@ -40,7 +42,8 @@ use crate::tree_files::Mode;
 pub use commit::{CommitScope, SessionCommit};
 pub use diff::{DiffSpec, TreeDiff};
 pub use error::SessionTreeError;
-pub use merge::{MergePlan, MergeSpec, Resumed, TreeMerge};
+pub use merge::{MergePlan, MergeSpec, TreeMerge};
+pub use resume::Resumed;
 
 /// The settings of the repository that say how files lie in the tree, and what they may be. None of
 /// them names a program.
@@ -50,6 +53,9 @@ const CONVERSIONS: &[(&str, &[&str])] = &[
     ("core.filemode", &["true", "false"]),
     ("core.ignorecase", &["true", "false"]),
 ];
+
+/// The index of a tree with millions of files.
+const MAX_INDEX_BYTES: u64 = 1 << 30;
 
 /// The tree that a session works in.
 #[derive(Debug)]
@@ -204,7 +210,7 @@ impl SessionTree {
     /// The bytes of the tree's index; none if it has none yet.
     fn index_bytes(&self) -> Result<Option<Vec<u8>>, GitError> {
         let path = self.index_path();
-        match fs::read(&path) {
+        match read_plain(&path, MAX_INDEX_BYTES) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(GitError::io("read", &path)(error)),
@@ -237,17 +243,17 @@ pub(crate) fn linked_git_dir(
     let listed = fs::read_dir(repository.common_dir().join("worktrees")).map_err(|_| not_ours())?;
     // It may be written from the git directory on.
     let of_root = |git_dir: &PathBuf| {
-        let said = fs::read_to_string(git_dir.join("gitdir")).unwrap_or_default();
+        let said = read_line(&git_dir.join("gitdir")).unwrap_or_default();
         let tree = git_dir.join(said.trim_end());
         tree.parent().and_then(|tree| fs::canonicalize(tree).ok()).is_some_and(|tree| tree == root)
     };
     let git_dir = listed.flatten().map(|entry| entry.path()).find(of_root).ok_or_else(not_ours)?;
     let said = fs::symlink_metadata(&link)
         .is_ok_and(|meta| meta.is_file())
-        .then(|| fs::read_to_string(&link).unwrap_or_default());
+        .then(|| read_line(&link).unwrap_or_default());
     let said = said.as_deref().and_then(|text| text.trim_end().strip_prefix("gitdir: "));
     let same = |one: &Path, other: &Path| matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other);
-    let shared = fs::read_to_string(git_dir.join("commondir")).unwrap_or_default();
+    let shared = read_line(&git_dir.join("commondir")).unwrap_or_default();
     let leads_home = same(&git_dir.join(shared.trim_end()), repository.common_dir());
     if said.is_some_and(|said| same(&root.join(said), &git_dir)) && leads_home {
         Ok(git_dir)

@@ -190,6 +190,7 @@ fn held(holds: &Holds) -> String {
     match holds {
         Holds::Uncommitted(files) => format!("in no commit: {}", named(files)),
         Holds::Moved => "somebody works in it".to_owned(),
+        Holds::Other(what) => format!("only it has {what}"),
     }
 }
 

@@ -98,6 +98,12 @@ pub enum SessionTreeError {
         /// The files.
         files: Vec<RepoPath>,
     },
+    /// A merge failed half-way, and what it had done could not be taken back. Resuming it does.
+    #[error("the merge is not done and not taken back yet: {why}")]
+    NotTakenBack {
+        /// What failed, and what failed then.
+        why: String,
+    },
     /// A merge would change something other than a regular file, or one whose name is not UTF-8.
     #[error("{path} is a symlink, a submodule or has a name that is no text; merge it with git")]
     Unusual {

@@ -1,9 +1,9 @@
 //! Putting the work of one worktree into another that somebody works in. All of it is computed
 //! without touching a file there; then its files change places with the merged ones over what they
 //! were and nothing else, then its index, then its branch. What was cut off is brought to its end or
-//! taken back.
+//! taken back (`resume`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -61,30 +61,11 @@ pub enum MergePlan {
     Merge(TreeMerge),
 }
 
-/// What became of a merge that was cut off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resumed {
-    /// It is done.
-    Merged,
-    /// Nothing of it is there.
-    TakenBack {
-        /// Why it could not be done.
-        why: String,
-    },
-}
-
-/// Whether a file was there before a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    There,
-    Absent,
-}
-
 /// The content of files; nothing for one that is not there.
-type Contents = BTreeMap<TreePath, Option<Content>>;
+pub(super) type Contents = BTreeMap<TreePath, Option<Content>>;
 
 /// The bytes of a file, and whether it may be run.
-type Content = (Vec<u8>, Mode);
+pub(super) type Content = (Vec<u8>, Mode);
 
 impl SessionTree {
     /// Where the tree is.
@@ -109,6 +90,7 @@ impl SessionTree {
         let head = self.head()?;
         let bytes = self.index_bytes()?;
         let index = self.scratch_index(bytes.as_deref())?;
+        self.show_hidden(&index)?;
         self.call(&index).args(["update-index", "-q", "--refresh"]).accept(&[0, 1]).run()?;
         let names = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
         let staged = self.call(&index).args(["diff-index", "--cached"]).args(names);
@@ -158,18 +140,18 @@ impl SessionTree {
         let call = self.bare_call().objects_in(&self.objects());
         let call = call.args(["hash-object", "-t", "commit", "-w", "--stdin"]);
         let to = commit_id(&call.stdin(text.as_bytes()).run()?.stdout)?;
-        let changed = self.changed_files(&from, &to)?;
-        let paths: Vec<TreePath> = changed.keys().cloned().collect();
+        let paths = self.changed_files(&from, &to)?;
         let mut in_the_way: Vec<RepoPath> =
             dirty.into_iter().filter(|path| paths.iter().any(|own| meet(own, path))).collect();
         let mut edits = Vec::new();
-        for (path, content) in self.contents(&to, &paths)? {
-            let there = state(files, &path)?;
-            // What git ignores is nobody's commit either.
-            if there.is_some() && changed.get(&path) == Some(&Before::Absent) {
+        let old = self.contents(&from, &paths)?;
+        for ((path, content), old) in self.contents(&to, &paths)?.into_iter().zip(old.values()) {
+            // What git ignores is nobody's commit either, and what was written since is not overwritten.
+            if !self.is_as(state(files, &path)?, old.as_ref()) {
                 in_the_way.push(RepoPath::from(path.as_str()));
             }
-            let expected = there.map_or(Preimage::Absent, Preimage::Is);
+            let sha = old.as_ref().map(|(bytes, _)| digest(bytes));
+            let expected = sha.map_or(Preimage::Absent, Preimage::Is);
             edits.push(FileEdit { path, expected, new: new_content(content) });
         }
         if !in_the_way.is_empty() {
@@ -199,75 +181,31 @@ impl SessionTree {
         fail_point::reached("tree_merge.begun");
         files.apply(&merge.edits)?;
         fail_point::reached("tree_merge.files");
-        let done = self.follow(&merge.from, &merge.to);
-        if done.is_err() {
-            let back: Vec<FileEdit> = before
-                .into_iter()
-                .zip(&merge.edits)
-                .map(|((path, old), edit)| FileEdit {
-                    path,
-                    expected: as_seen(&edit.new),
-                    new: new_content(old),
-                })
-                .collect();
-            files.apply(&back)?;
+        let Err(failed) = self.follow(&merge.from, &merge.to) else { return Ok(()) };
+        let back: Vec<FileEdit> = before
+            .into_iter()
+            .zip(&merge.edits)
+            .map(|((path, old), edit)| FileEdit {
+                path,
+                expected: as_seen(&edit.new),
+                new: new_content(old),
+            })
+            .collect();
+        let unstaged = self.unstage(&merge.from, &merge.to, &BTreeSet::new());
+        let restored = files.apply(&back).map_err(SessionTreeError::from);
+        match unstaged.and(restored.map(drop)) {
+            Ok(()) => Err(failed),
+            Err(then) => Err(SessionTreeError::NotTakenBack { why: format!("{failed}; {then}") }),
         }
-        done
-    }
-
-    /// Brings a merge to its end that was cut off, or takes it back if somebody has changed its files
-    /// or moved the branch meanwhile. `files` was recovered before.
-    pub fn resume_merge(
-        &self,
-        files: &TreeFiles,
-        from: &CommitId,
-        to: &CommitId,
-    ) -> Result<Resumed, SessionTreeError> {
-        let at = self.head()?;
-        if at == *to {
-            return Ok(Resumed::Merged);
-        }
-        let changed: Vec<TreePath> = self.changed_files(from, to)?.into_keys().collect();
-        let (old, new) = (self.contents(from, &changed)?, self.contents(to, &changed)?);
-        let (mut forward, mut back, mut foreign) = (Vec::new(), Vec::new(), None);
-        for ((path, old), new) in old.into_iter().zip(new.into_values()) {
-            let now = state(files, &path)?;
-            let sha = |content: &Option<Content>| content.as_ref().map(|(bytes, _)| digest(bytes));
-            let expected = now.map_or(Preimage::Absent, Preimage::Is);
-            if now == sha(&new) {
-                back.push(FileEdit { path, expected, new: new_content(old) });
-            } else if now == sha(&old) {
-                forward.push(FileEdit { path, expected, new: new_content(new) });
-            } else {
-                foreign = Some(path);
-            }
-        }
-        let why = match foreign {
-            Some(path) => format!("{path} was changed meanwhile"),
-            None if at != *from => "the branch was moved meanwhile".to_owned(),
-            None => {
-                files.apply(&forward)?;
-                self.follow(from, to)?;
-                return Ok(Resumed::Merged);
-            }
-        };
-        files.apply(&back)?;
-        if at == *from {
-            self.stage(to, from)?;
-        }
-        Ok(Resumed::TakenBack { why })
     }
 
     /// Index and branch follow the files.
-    fn follow(&self, from: &CommitId, to: &CommitId) -> Result<(), SessionTreeError> {
+    pub(super) fn follow(&self, from: &CommitId, to: &CommitId) -> Result<(), SessionTreeError> {
         self.stage(from, to)?;
         fail_point::reached("tree_merge.index");
-        let moved = self.move_head(to, Some(from), "merge of a worktree");
-        if moved.is_err() {
-            self.stage(to, from)?;
-        }
+        self.move_head(to, Some(from), "merge of a worktree")?;
         fail_point::reached("tree_merge.head");
-        moved
+        Ok(())
     }
 
     /// Gives the index the entries that differ between two commits; all others stay as they are.
@@ -278,23 +216,23 @@ impl SessionTree {
         self.replace_index(before.as_deref(), &after)
     }
 
-    fn tree_of(&self, commit: &CommitId) -> Result<TreeId, GitError> {
+    pub(super) fn tree_of(&self, commit: &CommitId) -> Result<TreeId, GitError> {
         let name = format!("{commit}^{{tree}}");
         let found = self.bare_call().args(["rev-parse", "-q", "--verify", &name]).run()?;
         tree_id(&String::from_utf8_lossy(&found.stdout))
     }
 
-    /// The files that differ between two commits, and whether they are in the first. Symlinks and submodules are not put into a tree
-    /// that somebody works in.
-    fn changed_files(
+    /// The files that differ between two commits, in order. Symlinks and submodules are not put into a
+    /// tree that somebody works in.
+    pub(super) fn changed_files(
         &self,
         from: &CommitId,
         to: &CommitId,
-    ) -> Result<BTreeMap<TreePath, Before>, SessionTreeError> {
+    ) -> Result<Vec<TreePath>, SessionTreeError> {
         let args = ["diff-tree", "-r", "-z", "--no-renames", from.as_str(), to.as_str()];
         let listed = self.bare_call().args(args).run()?.stdout;
         let mut fields = listed.split(|&byte| byte == 0).filter(|field| !field.is_empty());
-        let mut changed = BTreeMap::new();
+        let mut changed = Vec::new();
         while let (Some(raw), Some(name)) = (fields.next(), fields.next()) {
             let mut modes = raw.split(|&byte| byte == b' ').take(2);
             let is_plain = modes.all(|mode| {
@@ -303,11 +241,7 @@ impl SessionTree {
             });
             let path = std::str::from_utf8(name).ok().and_then(|name| TreePath::new(name).ok());
             match path.filter(|_| is_plain) {
-                Some(path) => {
-                    let is_new = raw.starts_with(b":000000");
-                    let before = if is_new { Before::Absent } else { Before::There };
-                    changed.insert(path, before);
-                }
+                Some(path) => changed.push(path),
                 None => return Err(SessionTreeError::Unusual { path: RepoPath::new(name) }),
             }
         }
@@ -315,7 +249,7 @@ impl SessionTree {
     }
 
     /// What files of a commit hold as they lie in this tree, in the order of their names.
-    fn contents(
+    pub(super) fn contents(
         &self,
         commit: &CommitId,
         paths: &[TreePath],
@@ -376,16 +310,19 @@ fn meet(own: &TreePath, other: &RepoPath) -> bool {
     below(own, other) || below(other, own)
 }
 
-/// The digest of what is there now.
-fn state(files: &TreeFiles, path: &TreePath) -> Result<Option<ContentSha>, SessionTreeError> {
+/// What is there now.
+pub(super) fn state(
+    files: &TreeFiles,
+    path: &TreePath,
+) -> Result<Option<(ContentSha, Mode)>, SessionTreeError> {
     match files.read(path) {
-        Ok(found) => Ok(Some(found.sha)),
+        Ok(found) => Ok(Some((found.sha, found.mode))),
         Err(crate::FileError::NotFound { .. } | crate::FileError::NoFolder { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn new_content(content: Option<Content>) -> NewContent {
+pub(super) fn new_content(content: Option<Content>) -> NewContent {
     match content {
         Some((bytes, mode)) => NewContent::Bytes { bytes, mode: Some(mode) },
         None => NewContent::Gone,

@@ -13,6 +13,7 @@ mod hub;
 mod killed;
 mod landing;
 mod linked;
+mod linked_kept;
 mod lock_paths;
 mod patches;
 mod publishing;

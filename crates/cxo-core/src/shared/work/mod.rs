@@ -120,6 +120,7 @@ impl Shared {
         worktrees.ready(id)?;
         worktrees.childless(id)?;
         let above = worktrees.ready(parent)?;
+        worktrees.unmerged_into(parent)?;
         if above.kind == WorktreeKind::Main && !principal.is_users() {
             return Err(WorkRejected::MainIsUsers.into());
         }

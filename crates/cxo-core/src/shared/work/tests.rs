@@ -457,9 +457,14 @@ fn a_worktree_is_merged_from_the_leaves_up() {
     stage.work(merge(task, &id, "a")).unwrap();
     let busy = WorkRejected::WorktreeBusy { worktree: task, is: "being merged" };
     assert_eq!(stage.work(merge(task, &id, "a")), rejected(busy));
+    let sibling = stage.spawned(&id, "a", Some(root));
+    let busy = WorkRejected::WorktreeBusy { worktree: task, is: "being merged" };
+    assert_eq!(stage.work(merge(sibling, &id, "a")), rejected(busy), "one at a time");
     let why = "the disk is full".to_owned();
     assert_eq!(stage.end(task, StepEnd::TakenBack { why }).len(), 1);
     stage.work(merge(task, &id, "a")).unwrap();
+    stage.work(WorkCommand::BeginReclaim { worktree: sibling, head: commit("1") }).unwrap();
+    assert_eq!(stage.end(sibling, StepEnd::Reclaimed).len(), 1);
     assert_eq!(stage.end(task, StepEnd::Merged).len(), 1);
     assert_eq!(stage.end(task, StepEnd::Merged), [], "a step ends once");
     assert_eq!(stage.end(task, StepEnd::Reclaimed).len(), 1);

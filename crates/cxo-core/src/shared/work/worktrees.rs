@@ -148,6 +148,16 @@ impl Worktrees {
         }
     }
 
+    /// One into which nothing is being merged: what is half there could not be told from the next.
+    pub(super) fn unmerged_into(&self, id: WorktreeId) -> Result<(), WorkRejected> {
+        let children = self.children.get(&id).into_iter().flatten();
+        let merging = children.filter_map(|&child| Some((child, &self.known.get(&child)?.step)));
+        match merging.into_iter().find(|(_, step)| matches!(step, Step::Merging { .. })) {
+            None => Ok(()),
+            Some((worktree, step)) => Err(WorkRejected::WorktreeBusy { worktree, is: step.word() }),
+        }
+    }
+
     pub(super) fn put(&mut self, id: WorktreeId, worktree: Worktree) {
         if self.known.contains_key(&id) {
             return;

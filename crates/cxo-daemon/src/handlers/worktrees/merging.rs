@@ -25,7 +25,12 @@ impl Handlers {
     ) -> Result<Value, Problem> {
         let (id, session) = (params.worktree_id, self.session_named(&params.session_id)?);
         self.is_callers(&session, call.principal())?;
-        let child = self.worktree(id)?;
+        let mut child = self.worktree(id)?;
+        if matches!(child.step, Step::Merging { .. }) {
+            // It failed half-way, and could not be taken back then.
+            self.settle(id).await?;
+            child = self.worktree(id)?;
+        }
         let parent_id = child.parent.unwrap_or(id);
         let commit = match child.step.clone() {
             // It was merged before, and its caller heard nothing of it.
@@ -85,11 +90,16 @@ impl Handlers {
         let done = self.blocking(move |this| this.do_merge(&above, &merge)).await;
         fail_point::reached("worktree.merged");
         let end = match &done {
-            Ok(()) => StepEnd::Merged,
-            Err(problem) => StepEnd::TakenBack { why: problem.to_string() },
+            Ok(Done::Merged) => StepEnd::Merged,
+            Ok(Done::TakenBack(problem)) => StepEnd::TakenBack { why: problem.to_string() },
+            // Neither: it stays being merged until it is settled.
+            Err(problem) => return Err(problem.clone()),
         };
         self.decide(of_work(WorkCommand::EndStep { worktree: id, end }), principal).await?;
-        done.map(|()| to)
+        match done? {
+            Done::Merged => Ok(to),
+            Done::TakenBack(problem) => Err(problem),
+        }
     }
 
     /// Computes the merge of a worktree into the one at `above`, for a session.
@@ -125,10 +135,13 @@ impl Handlers {
         Ok((head, plan))
     }
 
-    fn do_merge(&self, above: &Path, merge: &TreeMerge) -> Result<(), Problem> {
+    fn do_merge(&self, above: &Path, merge: &TreeMerge) -> Result<Done, Problem> {
         let files = &self.trees.open(above, &self.paths)?.files;
-        let done = self.session_tree(above)?.merge(files, merge);
-        done.map_err(|error| problems::of_tree(&error))
+        match self.session_tree(above)?.merge(files, merge) {
+            Ok(()) => Ok(Done::Merged),
+            Err(error @ SessionTreeError::NotTakenBack { .. }) => Err(problems::of_tree(&error)),
+            Err(error) => Ok(Done::TakenBack(problems::of_tree(&error))),
+        }
     }
 
     async fn head_of(self: &Arc<Self>, of: Worktree) -> Result<CommitId, Problem> {
@@ -138,6 +151,12 @@ impl Handlers {
         })
         .await
     }
+}
+
+/// How a merge ended that was decided.
+enum Done {
+    Merged,
+    TakenBack(Problem),
 }
 
 fn uncommitted_in(child: &Worktree, files: &[RepoPath]) -> Problem {
