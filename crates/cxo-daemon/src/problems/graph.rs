@@ -10,7 +10,7 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
     let problem = |code| Problem::new(code, rejected.to_string()).keeping(NOTHING);
     match rejected {
         GraphRejected::NoNode { .. } => problem(Code::NoSuchNode).try_next("cxo graph"),
-        GraphRejected::WrongLevel { node, .. } => {
+        GraphRejected::WrongLevel { node, .. } | GraphRejected::HasParent { node, .. } => {
             problem(Code::GraphRule).try_next(format!("cxo graph {node}"))
         }
         GraphRejected::NotContained { .. } => problem(Code::GraphRule)
@@ -19,9 +19,6 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
                  test_group, case; and a step stands in a case",
             )
             .try_next("cxo graph"),
-        GraphRejected::HasParent { node, .. } => {
-            problem(Code::GraphRule).try_next(format!("cxo graph {node}"))
-        }
         GraphRejected::Cycle { .. } => problem(Code::GraphCycle)
             .because("a node begins after what contains it and what it waits for, and ends after what it contains")
             .try_next("cxo graph"),
