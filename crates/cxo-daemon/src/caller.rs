@@ -51,6 +51,17 @@ pub(crate) struct Caller {
     is_gone: AtomicBool,
 }
 
+/// What became of a connection's wish to hold a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It holds it from now on.
+    Begun,
+    /// It did so before.
+    Already,
+    /// The connection has ended.
+    Ended,
+}
+
 /// The sessions that a connection holds.
 #[derive(Debug, Default)]
 struct Holding {
@@ -98,9 +109,15 @@ impl Caller {
     }
 
     /// Holds a session. Not once the connection has ended, and not twice.
-    pub(crate) fn hold(&self, session: &SessionId) -> bool {
+    pub(crate) fn hold(&self, session: &SessionId) -> Hold {
         let mut holding = self.holding();
-        !holding.is_over && holding.sessions.insert(session.clone())
+        if holding.is_over {
+            Hold::Ended
+        } else if holding.sessions.insert(session.clone()) {
+            Hold::Begun
+        } else {
+            Hold::Already
+        }
     }
 
     /// Holds a session no more, if it did.

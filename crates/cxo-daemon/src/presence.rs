@@ -11,7 +11,7 @@ use cxo_core::shared::work::{Arrival, Life};
 use cxo_protocol::SessionId;
 use cxo_protocol::session_work::ProcessMark;
 
-use crate::caller::{Caller, Stay};
+use crate::caller::{Caller, Hold, Stay};
 
 /// The sessions that connections hold.
 #[derive(Debug, Default)]
@@ -20,7 +20,8 @@ pub(crate) struct Presence {
     last: AtomicU64,
 }
 
-/// By how many connections a session is held, and which of them came last.
+/// By how many connections a session is held, and as which of all arrivals the last was told. A
+/// connection that asks twice at once arrives twice and holds it once.
 #[derive(Debug, Default)]
 struct Held {
     count: usize,
@@ -49,12 +50,15 @@ impl Presence {
         caller: &Caller,
     ) -> Option<Left> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !caller.hold(session) {
-            let others = held.get(session).is_some_and(|held| held.count > 0);
-            return (!others).then(|| (session.clone(), arrival.connection));
+        let begun = caller.hold(session);
+        if begun == Hold::Ended && !held.contains_key(session) {
+            return Some((session.clone(), arrival.connection));
         }
         let held = held.entry(session.clone()).or_default();
-        held.count += 1;
+        if begun == Hold::Begun {
+            held.count += 1;
+        }
+        // Told of by whoever leaves last: a smaller one would not end what this one began.
         held.last = held.last.max(arrival.connection);
         None
     }
@@ -142,6 +146,28 @@ mod tests {
         assert_eq!(presence.hold(&session, &late, &three), Some((session.clone(), 3)));
         let passing = Caller::passing(Principal::User);
         assert_eq!(presence.arrival(Some(&session), &passing), None);
+    }
+
+    /// [B3.1] What is asked twice at once on one connection, and what one asked that ends beside
+    /// another, is over with the last end: the largest arrival is told.
+    #[test]
+    fn the_largest_arrival_is_told_whoever_holds() {
+        let presence = Presence::default();
+        let session = SessionId::new("s").unwrap();
+        let (one, two) = (caller(), caller());
+        let arrival = |caller: &Caller| presence.arrival(Some(&session), caller).unwrap();
+        let (first, second) = (arrival(&one), arrival(&one));
+        assert_eq!(presence.hold(&session, &first, &one), None);
+        assert_eq!(presence.hold(&session, &second, &one), None);
+        let late = arrival(&two);
+        assert_eq!(presence.leave(&two), []);
+        assert_eq!(presence.hold(&session, &late, &two), None, "another one is there");
+        assert_eq!(presence.leave(&one), [(session.clone(), 3)]);
+        let (first, second) = (arrival(&caller()), arrival(&caller()));
+        let three = caller();
+        assert_eq!(presence.hold(&session, &second, &three), None);
+        assert_eq!(presence.hold(&session, &first, &three), None);
+        assert_eq!(presence.leave(&three), [(session.clone(), 5)]);
     }
 
     /// [B3.1] A process is known by its number and when it began: another one of the same number is

@@ -259,7 +259,7 @@ fn of_work(rejected: &WorkRejected) -> Problem {
         WorkRejected::HasWork { .. } => problem(Code::NothingToResume)
             .because("a session has one reference, and what it stands at would be lost")
             .try_next("session.open {\"intent\": \"resume_work\"}, and attach to that one"),
-        WorkRejected::NoRef { .. } => {
+        WorkRejected::NoRef { .. } | WorkRejected::NeedsSession => {
             problem(Code::NoSession).try_next("session.open {\"intent\": \"new_work\"}")
         }
         WorkRejected::OtherRef { .. } => {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitId, SessionId};
+use crate::{CommitId, Principal, SessionId};
 
 /// Counts of one kind of thing, from 1: given once, and accepted wherever the thing is named.
 macro_rules! number {
@@ -242,6 +242,9 @@ pub enum WorkEvent {
         /// The node of the work graph that it is for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<u64>,
+        /// Who had it made; absent for the user's own, and in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Principal>,
     },
     /// A worktree is there.
     #[serde(rename = "worktree.made")]

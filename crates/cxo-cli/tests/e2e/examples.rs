@@ -363,7 +363,7 @@ fn until_quiet(world: &World, session: &str) {
     let topics = json!({"topics": ["session.changed"], "since": 0});
     client.call_by_name("pubsub.subscribe", &topics, None).unwrap();
     loop {
-        let heard = client.next_pushed(Some(SAFETY_NET)).unwrap().expect("nothing more came");
+        let heard = client.next_pushed(Some(SAFETY_NET)).unwrap().unwrap();
         if let Pushed::Topic(event) = heard
             && let News::SessionChanged(SessionNews::Quiet { session_id }) = &event.news
             && session_id.as_str() == session

@@ -39,7 +39,9 @@ pub struct Session {
 }
 
 impl Session {
-    fn is_there(&self) -> bool {
+    /// Whether somebody is there who works in it: one that ends with its connection is there until it
+    /// ends, any other while a connection holds it.
+    pub fn is_there(&self) -> bool {
         (self.of_connection && !self.outlived) || matches!(self.presence, Presence::Held { .. })
     }
 
@@ -138,7 +140,9 @@ impl Sessions {
     pub fn seen_at(&self, session: &SessionId, now: Timestamp) -> Option<Timestamp> {
         let session = self.open.get(session)?;
         match session.presence {
-            Presence::Quiet { since } if !session.is_there() => Some(since),
+            Presence::Quiet { since, heard_at } if !session.is_there() => {
+                Some(heard_at.unwrap_or(since))
+            }
             Presence::Quiet { .. } | Presence::Held { .. } => Some(now),
         }
     }
@@ -147,7 +151,7 @@ impl Sessions {
     /// left.
     pub(super) fn outliving(&self) -> impl Iterator<Item = (&SessionId, Timestamp)> {
         self.outliving.iter().filter_map(|id| match self.open.get(id)?.presence {
-            Presence::Quiet { since } => Some((id, since)),
+            Presence::Quiet { since, heard_at } => Some((id, heard_at.unwrap_or(since))),
             Presence::Held { .. } => None,
         })
     }
@@ -228,7 +232,7 @@ impl Sessions {
             outlived: false,
             started_at: at,
             number: self.last_number,
-            presence: Presence::Quiet { since: at },
+            presence: Presence::Quiet { since: at, heard_at: None },
             process: None,
             opened: None,
         };

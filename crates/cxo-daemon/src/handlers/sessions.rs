@@ -146,6 +146,7 @@ impl Handlers {
             shared.sessions.owned(&session, &caller.principal).map(|found| found.tree.clone())
         });
         let tree = tree.map_err(|rejected| problems::of_shared(&rejected))?;
+        self.hear(&session, &caller.principal);
         Ok(OnTree { session, tree: PathBuf::from(tree) })
     }
 
@@ -208,6 +209,7 @@ impl Handlers {
             // The user may have ended the session by which an agent was let in.
             self.is_opened_by_user(&tree, &caller.principal)?;
         }
+        self.hear(&session, &caller.principal);
         Ok(OnTree { session, tree: PathBuf::from(tree) })
     }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::{Handlers, work_view};
 use crate::caller::{Call, Caller};
+use crate::inbox::Message;
 use crate::presence::{Left, life_of};
 use crate::{fresh, problems};
 
@@ -142,6 +143,22 @@ impl Handlers {
         Ok(answer)
     }
 
+    /// Whoever acts on a session is heard of, also if no connection stays. Where no place is free for
+    /// that, the next call is heard of.
+    pub(super) fn hear(&self, session: &SessionId, principal: &Principal) {
+        let now = fresh::now();
+        let tells = self.published.shared(|shared| {
+            let owned = shared.sessions.owned(session, principal);
+            owned.is_ok_and(|found| found.hearing_tells(now))
+        });
+        if tells {
+            let (session, principal) = (session.clone(), principal.clone());
+            let of = principal.clone();
+            let command = of_work(WorkCommand::Hear { session, principal });
+            let _ = self.inbox.offer_for(&of, Message::Command { command, client: None });
+        }
+    }
+
     /// The connection holds a session from now on.
     pub(super) fn hold_session(&self, session: &SessionId, arrival: &Arrival, caller: &Caller) {
         if let Some(left) = self.presence.hold(session, arrival, caller) {
@@ -194,6 +211,7 @@ impl Handlers {
 
     pub(super) async fn attach(&self, params: Attach, call: &Call<'_>) -> Result<Value, Problem> {
         let requester = self.session_named(&params.requester_session_id)?;
+        self.hear(&requester, call.principal());
         let target = self.session_named(&params.target_session_id)?;
         let life = self.published.shared(|shared| shared.sessions.get(&target).map(life_of));
         let command = of_work(WorkCommand::TakeOver {
@@ -213,6 +231,7 @@ impl Handlers {
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
         let session = self.session_named(&params.session_id)?;
+        self.hear(&session, call.principal());
         let (of, mode) = (session.clone(), params.mode);
         let required_files = params.required_files;
         let change = RefChange { required_files, ..RefChange::default() };
@@ -228,6 +247,7 @@ impl Handlers {
         call: &Call<'_>,
     ) -> Result<Value, Problem> {
         let session = self.session_named(&params.session_id)?;
+        self.hear(&session, call.principal());
         let (principal, reference) = (call.principal().clone(), params.ref_id);
         let command = of_work(WorkCommand::AcknowledgeRef { session, principal, reference });
         self.conclude(command, call, |_| Success::DONE).await

@@ -1,7 +1,7 @@
 //! Sessions, worktrees and references as callers are shown them.
 
 use cxo_core::Shared;
-use cxo_core::shared::work::{Life, Presence, Standing, Worktree};
+use cxo_core::shared::work::{Life, Standing, Worktree};
 use cxo_core::shared::{Lock, Session};
 use cxo_protocol::params::work::{
     Candidate, HeldLock, PresenceWord, RefMode, RefView, SessionContext, SessionView, WorktreeView,
@@ -13,10 +13,10 @@ const SHORT_SUMMARY: usize = 280;
 
 pub(super) fn session(id: &SessionId, of: &Session, (life, now): (Life, Timestamp)) -> SessionView {
     let opened = of.opened.as_ref();
-    let presence = match (of.presence, life) {
-        (Presence::Held { .. }, _) => PresenceWord::Present,
-        (Presence::Quiet { .. }, Life::Lives) => PresenceWord::Running,
-        (Presence::Quiet { .. }, Life::Gone | Life::Unknown) => PresenceWord::Quiet,
+    let presence = match life {
+        _ if of.is_there() => PresenceWord::Present,
+        Life::Lives => PresenceWord::Running,
+        Life::Gone | Life::Unknown => PresenceWord::Quiet,
     };
     SessionView {
         id: of.number,

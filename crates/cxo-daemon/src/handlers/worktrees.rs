@@ -149,7 +149,9 @@ impl Handlers {
     fn is_callers(&self, session: &SessionId, principal: &Principal) -> Result<(), Problem> {
         let owned =
             self.published.shared(|shared| shared.sessions.owned(session, principal).map(drop));
-        owned.map_err(|rejected| problems::of_shared(&rejected))
+        owned.map_err(|rejected| problems::of_shared(&rejected))?;
+        self.hear(session, principal);
+        Ok(())
     }
 
     fn worktree(&self, id: WorktreeId) -> Result<Worktree, Problem> {

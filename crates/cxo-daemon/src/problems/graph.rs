@@ -1,6 +1,7 @@
 //! Refusals that are about the work graph.
 
 use cxo_core::shared::graph::GraphRejected;
+use cxo_protocol::graph::NodeId;
 use cxo_protocol::{Code, Problem};
 
 use super::{NOTHING, seconds_until};
@@ -50,31 +51,19 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
             .because("what a case or something above it depends on is done first")
             .try_next(format!("cxo graph {case}")),
         GraphRejected::StepsLeft { case, steps } => {
-            let shown = steps.iter().take(MAX_STEPS_SHOWN);
-            let problem = shown.fold(problem(Code::StepsLeft), |problem, (id, status, title)| {
-                problem.because(format!("step {id} is {status}: {title}"))
-            });
-            problem.try_next(format!(
-                "cxo graph {case}"
-            ))
+            let steps = steps.iter().take(MAX_STEPS_SHOWN);
+            let why = steps.map(|(id, status, title)| format!("step {id} is {status}: {title}"));
+            why.fold(problem(Code::StepsLeft), Problem::because).try_next(format!("cxo graph {case}"))
         }
         GraphRejected::SliceTooLarge { slices } => {
-            let shown = slices.iter().take(MAX_SLICES_SHOWN);
-            let problem = shown.fold(problem(Code::SliceTooLarge), |problem, oversized| {
-                problem.because(oversized.to_string())
-            });
-            problem.try_next("plan.slice.generate with a slice for each part")
+            let why = slices.iter().take(MAX_SLICES_SHOWN).map(ToString::to_string);
+            why.fold(problem(Code::SliceTooLarge), Problem::because)
+                .try_next("plan.slice.generate with a slice for each part")
         }
         GraphRejected::CannotSplit { .. } => problem(Code::GraphRule)
             .try_next("plan.slice.replan with `affected_files`, or with reason scope_change"),
         GraphRejected::NoResult { node, open, .. } => {
-            let open: Vec<String> = open.iter().take(MAX_STEPS_SHOWN).map(ToString::to_string).collect();
-            let problem = problem(Code::WrongState).try_next(format!("cxo graph {node}"));
-            if open.is_empty() {
-                problem
-            } else {
-                problem.because(format!("not at their end: {}", open.join(", ")))
-            }
+            no_result(open, problem(Code::WrongState)).try_next(format!("cxo graph {node}"))
         }
         GraphRejected::NotSubmitted { node, .. } => problem(Code::WrongState)
             .try_next(format!("cxo call plan.rollup.submit '{{\"node_id\": {node}}}'")),
@@ -98,6 +87,15 @@ pub(super) fn of_graph(rejected: &GraphRejected) -> Problem {
         GraphRejected::Missing { .. } | GraphRejected::EmptyName { .. } => problem(Code::BadRequest),
         GraphRejected::TooLong { .. } => problem(Code::TooLarge),
     }
+}
+
+/// Why something has no result yet.
+fn no_result(open: &[NodeId], problem: Problem) -> Problem {
+    if open.is_empty() {
+        return problem;
+    }
+    let open: Vec<String> = open.iter().take(MAX_STEPS_SHOWN).map(ToString::to_string).collect();
+    problem.because(format!("not at their end: {}", open.join(", ")))
 }
 
 /// Steps of a case that are named; the case has the others.

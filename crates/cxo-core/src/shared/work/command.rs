@@ -236,6 +236,9 @@ pub enum WorkRejected {
     /// An agent's branches have names of their own kind, and its worktrees lie beside the others.
     #[error("an agent's worktree lies with the others, on a branch below `{OWN_BRANCHES}`")]
     NotForAgents,
+    /// An agent's worktree would be nobody's.
+    #[error("an agent makes worktrees for a session of its own")]
+    NeedsSession,
     /// The branch is there already.
     #[error("there is a branch {branch} already")]
     BranchTaken {

@@ -231,17 +231,13 @@ impl Shared {
                 self.sessions.change(session, |found| found.opened = Some(opened));
             }
             WorkEvent::SessionPresent { session, connection, process } => {
-                self.sessions.change(session, |found| {
-                    found.presence = Presence::Held { connection: *connection };
-                    found.process.clone_from(process);
-                });
+                self.sessions.change(session, |found| found.held_by(*connection, process.as_ref()));
             }
             WorkEvent::SessionHeard { session } => {
-                self.sessions
-                    .change(session, |found| found.presence = Presence::Quiet { since: at });
+                self.sessions.change(session, |found| found.heard_of(at));
             }
             WorkEvent::SessionQuiet { session } => self.sessions.change(session, |found| {
-                found.presence = Presence::Quiet { since: at };
+                found.presence = Presence::Quiet { since: at, heard_at: None };
                 found.outlived = found.of_connection;
             }),
             WorkEvent::SessionTakenOver { session, by } => self.evolve_taken_over(session, by),
@@ -254,6 +250,7 @@ impl Shared {
                 branch,
                 base,
                 node,
+                by,
             } => {
                 let step = match kind {
                     WorktreeKind::Main => Step::Ready,
@@ -267,6 +264,7 @@ impl Shared {
                     branch: branch.clone(),
                     base: base.clone(),
                     node: *node,
+                    by: by.clone(),
                     step,
                     planned_at: at,
                 };

@@ -7,7 +7,7 @@ use cxo_protocol::{SessionId, SharedEvent, WorkEvent, WorktreeId};
 
 use super::refs::RefChange;
 use super::worktrees::PLACES;
-use super::{Decided, MainTree, OWN_BRANCHES, Opening, Site, WorkRejected, WorktreePlan};
+use super::{Decided, MainTree, OWN_BRANCHES, Opening, Site, WorkRejected, Worktree, WorktreePlan};
 use crate::shared::shares::Taken;
 use crate::shared::{Shared, SharedRejected};
 
@@ -55,6 +55,7 @@ impl Shared {
             branch: Some(branch),
             base: Some(site.base.clone()),
             node: None,
+            by: Some(opening.principal.clone()),
         }));
         let begun = RefChange {
             status: Some(RefStatus::Active),
@@ -75,6 +76,9 @@ impl Shared {
         let is_usual = plan.path.is_none() && plan.branch.as_ref().is_none_or(is_own);
         if !is_usual && !plan.principal.is_users() {
             return Err(WorkRejected::NotForAgents.into());
+        }
+        if plan.session.is_none() && !plan.principal.is_users() {
+            return Err(WorkRejected::NeedsSession.into());
         }
         let (main, known) = self.with_main(&plan.main);
         let parent = plan.parent.unwrap_or(main);
@@ -107,6 +111,7 @@ impl Shared {
             branch: Some(branch),
             base: Some(base.clone()),
             node: plan.node,
+            by: Some(plan.principal.clone()),
         };
         Ok(known.into_iter().chain([SharedEvent::Work(planned)]).collect())
     }
@@ -126,6 +131,7 @@ impl Shared {
             branch: None,
             base: None,
             node: None,
+            by: None,
         };
         (worktree, Some(SharedEvent::Work(known)))
     }
@@ -140,7 +146,11 @@ impl Shared {
         let own = || {
             let mut sessions: BTreeSet<&SessionId> = self.sessions.of(principal).collect();
             sessions.extend(session);
-            taken(sessions.into_iter().map(|session| worktrees.of(session).count()).sum())
+            let is_own = |of: &Worktree| {
+                of.by.as_ref() == Some(principal)
+                    || of.session.as_ref().is_some_and(|session| sessions.contains(session))
+            };
+            taken(worktrees.iter().filter(|(_, of)| is_own(of)).count())
         };
         PLACES.admit(principal, taken(worktrees.iter().count()), own)
     }

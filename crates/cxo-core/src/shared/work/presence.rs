@@ -22,8 +22,10 @@ pub enum Presence {
     },
     /// None does.
     Quiet {
-        /// When it was last heard of.
+        /// Since when.
         since: Timestamp,
+        /// When it was last heard of since then. Who calls without staying is heard of only so.
+        heard_at: Option<Timestamp>,
     },
 }
 
@@ -54,7 +56,7 @@ pub enum Alive {
     Held,
     /// Its process is there.
     Process,
-    /// It was heard of a moment ago, and no process is known that could be gone.
+    /// It was heard of a moment ago, and not only from a process that is gone.
     HeardOf {
         /// When it is quiet for long enough, if nothing is heard until then.
         until: Timestamp,
@@ -74,33 +76,67 @@ impl Session {
     /// For how long nobody was seen, in milliseconds; none while a connection holds it.
     pub fn quiet_ms(&self, now: Timestamp) -> Option<u64> {
         match self.presence {
-            Presence::Held { .. } => None,
-            Presence::Quiet { since } => Some(now.millis_since(since)),
+            Presence::Quiet { since, heard_at } if !self.is_there() => {
+                Some(now.millis_since(heard_at.unwrap_or(since)))
+            }
+            Presence::Held { .. } | Presence::Quiet { .. } => None,
         }
     }
 
     /// Why it counts as alive; nothing if it may be taken over.
     pub fn alive(&self, life: Life, now: Timestamp) -> Option<Alive> {
-        match (self.presence, life) {
-            (Presence::Held { .. }, _) => Some(Alive::Held),
-            (Presence::Quiet { .. }, Life::Lives) => Some(Alive::Process),
-            (Presence::Quiet { .. }, Life::Gone) => None,
-            (Presence::Quiet { since }, Life::Unknown) => {
-                let until = since.plus_millis(QUIET_AFTER_MS);
-                (now < until).then_some(Alive::HeardOf { until })
+        let Presence::Quiet { since, heard_at } = self.presence else {
+            return Some(Alive::Held);
+        };
+        let heard_of = match life {
+            _ if self.is_there() => return Some(Alive::Held),
+            Life::Lives => return Some(Alive::Process),
+            // Whoever was heard of since is not the process that is gone.
+            Life::Gone => heard_at?,
+            Life::Unknown => heard_at.unwrap_or(since),
+        };
+        let until = heard_of.plus_millis(QUIET_AFTER_MS);
+        (now < until).then_some(Alive::HeardOf { until })
+    }
+
+    /// Whether it is worth keeping that it is heard of now.
+    pub fn hearing_tells(&self, now: Timestamp) -> bool {
+        match self.presence {
+            Presence::Held { .. } => false,
+            Presence::Quiet { heard_at, .. } => {
+                let is_news = heard_at.is_none_or(|at| now.millis_since(at) >= HEARD_EVERY_MS);
+                !self.is_there() && is_news
             }
         }
     }
 
     /// The event by which it is heard of, if that is worth keeping.
     pub(super) fn heard(&self, session: &SessionId, now: Timestamp) -> Option<WorkEvent> {
-        let tells = self.quiet_ms(now).is_some_and(|quiet| quiet >= HEARD_EVERY_MS);
-        tells.then(|| WorkEvent::SessionHeard { session: session.clone() })
+        self.hearing_tells(now).then(|| WorkEvent::SessionHeard { session: session.clone() })
     }
 
-    /// The event by which a connection that is gone holds it no more. One that came after it does.
-    pub(super) fn left(&self, session: &SessionId, connection: u64) -> Option<WorkEvent> {
-        let is_last = self.presence == Presence::Held { connection };
-        is_last.then(|| WorkEvent::SessionQuiet { session: session.clone() })
+    /// A connection holds it. Connections may be told of in another order than they came in.
+    pub(super) fn held_by(&mut self, connection: u64, process: Option<&ProcessMark>) {
+        match self.presence {
+            Presence::Held { connection: last } if last > connection => {}
+            Presence::Held { .. } | Presence::Quiet { .. } => {
+                self.presence = Presence::Held { connection };
+                self.process = process.cloned();
+            }
+        }
+    }
+
+    /// It was heard of, though no connection holds it.
+    pub(super) fn heard_of(&mut self, now: Timestamp) {
+        if let Presence::Quiet { heard_at, .. } = &mut self.presence {
+            *heard_at = Some(now);
+        }
+    }
+
+    /// The event by which no connection holds it any more, if this one and those before it are gone.
+    /// One that came after it does.
+    pub(super) fn left(&self, session: &SessionId, last: u64) -> Option<WorkEvent> {
+        let Presence::Held { connection } = self.presence else { return None };
+        (connection <= last).then(|| WorkEvent::SessionQuiet { session: session.clone() })
     }
 }

@@ -42,7 +42,10 @@ impl Shared {
         life: Life,
         now: Timestamp,
     ) -> Decided {
-        self.sessions.owned(requester, principal)?;
+        // What ends with a connection is no place to go on in.
+        if self.sessions.owned(requester, principal)?.of_connection {
+            return Err(WorkRejected::NoRef { session: requester.clone() }.into());
+        }
         let left = self
             .sessions
             .get(target)

@@ -223,7 +223,7 @@ fn heartbeats_are_kept_now_and_then() {
         kept += hear(&mut stage, "a").unwrap().len();
     }
     assert_eq!(kept, 3);
-    assert_eq!(stage.shared.sessions.get(&id).unwrap().quiet_ms(stage.now), Some(0));
+    assert_eq!(stage.shared.sessions.get(&id).unwrap().quiet_ms(stage.now), Some(19_000));
     stage.now = stage.now.plus_millis(MINUTE);
     stage.arrive(&id, "a", 1);
     assert_eq!(hear(&mut stage, "a"), Ok(Vec::new()));
@@ -274,6 +274,103 @@ fn nothing_is_taken_from_who_lives() {
     stage.now = until;
     assert_eq!(stage.take_over(&by, "b", &left, Life::Lives), alive(Alive::Process));
     assert!(stage.take_over(&by, "b", &left, Life::Gone).is_ok());
+}
+
+/// [B3.1] [B3.3] Who calls without staying is heard of: though the process of before is gone, the
+/// session is neither taken nor tidied away for a minute after.
+#[test]
+fn who_calls_without_staying_is_alive() {
+    let mut stage = Stage::with(&[]);
+    let (left, by) = (stage.opened("a"), stage.waiting("b"));
+    stage.arrive(&left, "a", 1);
+    stage.leave(&left, 1);
+    stage.now = stage.now.plus_millis(1_000);
+    let (session, principal) = (left.clone(), by_agent("a"));
+    let heard = stage.work(WorkCommand::Hear { session, principal }).unwrap();
+    assert_eq!(kinds(&heard), ["session.heard"]);
+    let until = stage.now.plus_millis(QUIET_AFTER_MS);
+    stage.now = stage.now.plus_millis(QUIET_AFTER_MS - 1);
+    let (session, alive) = (left.clone(), Alive::HeardOf { until });
+    let refused = rejected(WorkRejected::IsAlive { session, alive });
+    assert_eq!(stage.take_over(&by, "b", &left, Life::Gone), refused);
+    let end = WorkCommand::EndLeft { session: left.clone(), life: Life::Gone };
+    assert_eq!(stage.work(end), refused);
+    stage.now = until;
+    assert!(stage.take_over(&by, "b", &left, Life::Gone).is_ok());
+}
+
+/// [B3.1] [B3.3] A session that ends with its connection is held until then: nothing is taken from it,
+/// and it takes nothing.
+#[test]
+fn what_ends_with_its_connection_is_held() {
+    let mut stage = Stage::with(&[]);
+    let (left, by) = (stage.opened("a"), stage.waiting("b"));
+    let own = session("own");
+    let begun = SharedCommand::StartSession {
+        session: own.clone(),
+        principal: by_agent("a"),
+        tree: "/tree".to_owned(),
+        of_connection: true,
+        arrival: None,
+    };
+    stage.ask(&begun).unwrap();
+    stage.now = stage.now.plus_millis(60 * MINUTE);
+    assert_eq!(stage.shared.sessions.get(&own).unwrap().quiet_ms(stage.now), None);
+    let alive = WorkRejected::IsAlive { session: own.clone(), alive: Alive::Held };
+    for life in [Life::Gone, Life::Lives, Life::Unknown] {
+        assert_eq!(stage.take_over(&by, "b", &own, life), rejected(alive.clone()));
+    }
+    let refused = rejected(WorkRejected::NoRef { session: own.clone() });
+    assert_eq!(stage.take_over(&own, "a", &left, Life::Unknown), refused);
+}
+
+/// [B3.1] Connections may be told of in another order than they came in: the last one holds, and its
+/// end is that of all before it.
+#[test]
+fn arrivals_in_any_order_end_with_the_last() {
+    let mut stage = Stage::with(&[]);
+    let id = stage.opened("a");
+    stage.arrive(&id, "a", 2);
+    stage.arrive(&id, "a", 1);
+    assert_eq!(stage.leave(&id, 1), []);
+    assert_eq!(kinds(&stage.leave(&id, 2)), ["session.quiet"]);
+    stage.arrive(&id, "a", 3);
+    assert_eq!(kinds(&stage.leave(&id, 4)), ["session.quiet"]);
+}
+
+/// [B4.2] An agent's worktrees count as its own whatever becomes of their session, and each is made for
+/// a session of its.
+#[test]
+fn worktrees_are_counted_by_who_had_them_made() {
+    let mut stage = Stage::with(&[]);
+    let mut made = 0;
+    let over = loop {
+        let id = stage.opened("a");
+        made += 1;
+        for _ in 1..8 {
+            stage.spawned(&id, "a", None);
+            made += 1;
+        }
+        stage.ask(&crate::shared::tests::end(id.as_str(), &by_agent("a"))).unwrap();
+        if made == 64 {
+            break stage
+                .work(WorkCommand::Open(Box::new(opening(&by_agent("a"), Some(site(&[]))))));
+        }
+    };
+    assert!(matches!(over, Err(SharedRejected::TooMany { .. })), "{over:?}");
+    stage.opened("b");
+    let of_nobody = WorktreePlan {
+        session: None,
+        principal: by_agent("b"),
+        main: main_tree(),
+        parent: None,
+        node: None,
+        branch: None,
+        path: None,
+        site: site(&[]),
+    };
+    let planned = stage.work(WorkCommand::PlanWorktree(Box::new(of_nobody)));
+    assert_eq!(planned, rejected(WorkRejected::NeedsSession));
 }
 
 /// [B3.3] What is done is no candidate, work in hand is not dropped for another, and an agent takes

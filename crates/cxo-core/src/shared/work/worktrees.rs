@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cxo_protocol::session_work::{MergeEnd, WorktreeKind, WorktreeState};
-use cxo_protocol::{CommitId, SessionId, Timestamp, WorkEvent, WorktreeId};
+use cxo_protocol::{CommitId, Principal, SessionId, Timestamp, WorkEvent, WorktreeId};
 
 use super::WorkRejected;
 use crate::shared::Places;
@@ -76,6 +76,8 @@ pub struct Worktree {
     pub base: Option<CommitId>,
     /// The node of the work graph that it is for.
     pub node: Option<u64>,
+    /// Who had it made, whatever becomes of the session; not known of older ones.
+    pub by: Option<Principal>,
     /// How far it is.
     pub step: Step,
     /// Since when it is known.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cxo_core::shared::WorkCommand;
 use cxo_core::shared::work::{Step, StepEnd, Worktree};
 use cxo_git::{Reclaim, Resumed, SessionTreeError};
-use cxo_protocol::{CommitId, Principal, Problem, SessionId, WorktreeId};
+use cxo_protocol::{Code, CommitId, Principal, Problem, SessionId, WorktreeId};
 
 use super::super::Handlers;
 use super::super::work::of_work;
@@ -43,8 +43,16 @@ impl Handlers {
         Ok(())
     }
 
-    /// Brings a worktree to where it can rest. Asked for twice at once, it is done once.
+    /// Brings a worktree to where it can rest, whether who asked stays or not: what git does meanwhile
+    /// goes on, and nobody else may begin beside it.
     pub(in super::super) async fn settle(self: &Arc<Self>, id: WorktreeId) -> Result<(), Problem> {
+        let this = self.clone();
+        let settled = tokio::spawn(async move { this.settle_here(id).await }).await;
+        settled.unwrap_or_else(|error| Err(Problem::new(Code::Internal, error.to_string())))
+    }
+
+    /// Asked for twice at once, it is done once.
+    async fn settle_here(self: &Arc<Self>, id: WorktreeId) -> Result<(), Problem> {
         fail_point::reached("worktree.planned");
         let _one = self.settling.lock().await;
         loop {
@@ -52,7 +60,12 @@ impl Handlers {
             let ended = match of.step.clone() {
                 Step::Ready => return Ok(()),
                 Step::Planned => self.make(id, of).await,
-                Step::Merging { from, to, .. } => self.resume_merge(of, (from, to)).await?,
+                Step::Merging { from, to, .. } => {
+                    match self.resume_merge((id, of), (from, to)).await? {
+                        Some(ended) => ended,
+                        None => continue,
+                    }
+                }
                 Step::Reclaiming { head } => self.reclaim(id, of, head).await?,
             };
             let (end, failed) = match ended {
@@ -82,22 +95,27 @@ impl Handlers {
         }
     }
 
+    /// Nothing if whoever began the merge ended it while this waited for the tree above.
     async fn resume_merge(
         self: &Arc<Self>,
-        of: Worktree,
+        (id, of): (WorktreeId, Worktree),
         (from, to): (CommitId, CommitId),
-    ) -> Result<Ended, Problem> {
+    ) -> Result<Option<Ended>, Problem> {
         let above = self.worktree(of.parent.ok_or_else(|| missing("what is above it"))?)?;
         let path = PathBuf::from(&above.path);
         let open = self.tree(&path).await?;
-        let _gate = open.gate.clone().write_owned().await;
+        let gate = open.gate.clone().write_owned().await;
+        if self.worktree(id).ok().is_none_or(|now| now.step != of.step) {
+            return Ok(None);
+        }
         self.blocking(move |this| {
+            let _gate = gate;
             let files = &this.trees.open(&path, &this.paths)?.files;
             let resumed = this.session_tree(&path)?.resume_merge(files, &from, &to);
-            Ok(Ended::So(match resumed.map_err(|error| problems::of_tree(&error))? {
+            Ok(Some(Ended::So(match resumed.map_err(|error| problems::of_tree(&error))? {
                 Resumed::Merged => StepEnd::Merged,
                 Resumed::TakenBack { why } => StepEnd::TakenBack { why },
-            }))
+            })))
         })
         .await
     }
