@@ -397,11 +397,10 @@ impl Task {
                 self.count_anew();
                 self.trouble = None;
                 self.feedback = note.clone().map(|text| Feedback::Note { text });
-                self.start = if self.base.is_some() && self.work.is_some() {
-                    Start::AsLeft
-                } else {
-                    Start::Base
-                };
+                // A thread that goes on believes to be done what it has written.
+                let goes_on = self.work.is_some() || self.thread.is_some();
+                self.start =
+                    if self.base.is_some() && goes_on { Start::AsLeft } else { Start::Base };
             }
             Event::TaskQueued { work, .. } => self.work = Some(work.clone()),
             Event::QuestionAsked { .. } => self.counts.questions += 1,

@@ -331,11 +331,6 @@ fn tell_of_work(story: &mut Story) {
         "user_request": "Document the retry limits"});
     let left = story.call("session.open", request);
     let (number, root) = (left["session"]["id"].clone(), left["worktrees"][1]["id"].clone());
-    story.call("session.heartbeat", json!({"session_id": number}));
-    quietly("fs.write", json!({"path": "limits.md", "content": "20\n", "session_id": number}));
-    quietly("vcs.commit", json!({"message": "Limits", "session_id": number}));
-    let held = quietly("lock.acquire", json!({"path": "limits.md", "session_id": number}));
-    story.call("lock.heartbeat", json!({"lock_id": held["lock_id"], "ttl_seconds": 900}));
     let by = quietly("session.open", json!({"intent": "resume_work"}))["session"]["id"].clone();
     until_quiet(&story.world, left["session"]["session_id"].as_str().unwrap());
     let query = json!({"requester_session_id": by, "heartbeat_timeout_seconds": 0});
@@ -345,6 +340,11 @@ fn tell_of_work(story: &mut Story) {
     let stands = story.call("work.current_ref", json!({"session_id": by, "mode": "handoff"}));
     story.call("work.current_ref.ack", json!({"session_id": by, "ref_id": stands["id"]}));
     story.call("session.context", json!({"session_id": by}));
+    story.call("session.heartbeat", json!({"session_id": by}));
+    quietly("fs.write", json!({"path": "limits.md", "content": "20\n", "session_id": by}));
+    quietly("vcs.commit", json!({"message": "Limits", "session_id": by}));
+    let held = quietly("lock.acquire", json!({"path": "limits.md", "session_id": by}));
+    story.call("lock.heartbeat", json!({"lock_id": held["lock_id"], "ttl_seconds": 900}));
     let spawn = json!({"session_id": by, "parent_worktree_id": root, "task_id": 7});
     let task = story.call("worktree.spawn", spawn);
     story.call("worktree.create", json!({"session_id": by, "task_id": 8}));

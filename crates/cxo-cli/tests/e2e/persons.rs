@@ -1,7 +1,9 @@
 //! What a person can do to a run: retry, skip, cancel, resume.
 
+use cxo_testkit::model::WitnessEntry;
+
 use crate::plans::{acts, plan, script, task, turn, write, writes};
-use crate::world::{Setting, World};
+use crate::world::{SAFETY_NET, Setting, World};
 
 /// One task fails with `retries = 0`, one needs it.
 fn failed_world() -> World {
@@ -90,6 +92,9 @@ fn a_cancelled_run_keeps_what_landed_and_can_go_on() {
     let file = world.plan(&plan(&tasks));
     let mut run = world.follow(&["run", "--plan", &file, "--yes"]);
     run.until_task("attempt.thread_started", "held");
+    // Before that its file may be asked for and not be written.
+    let at_gate = |it: &WitnessEntry| it.script.as_deref() == Some("held") && it.step == 2;
+    world.model().wait_for(SAFETY_NET, at_gate).unwrap();
     assert_eq!(world.cxo(&["cancel", "-"]).code, 0);
     assert_eq!(run.end().code, 1);
     let seen = world.run();
