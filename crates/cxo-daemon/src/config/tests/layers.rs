@@ -29,6 +29,8 @@ fn without_any_source_the_defaults_hold() {
     agents.codex.kind = "codex" (default)
     agents.codex.sandbox = "workspace-write" (default)
     agents.codex.terminal = false (default)
+    graph.slice_files = 12 (default)
+    graph.slice_tokens = 18000 (default)
     logs.max_age = "30d" (default)
     logs.max_mb = 2048 (default)
     run.agent = "codex" (default)
