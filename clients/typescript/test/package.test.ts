@@ -82,6 +82,7 @@ describe("the package", () => {
         expect.stringMatching(/^cxo \d+\.\d+\.\d+, 0 tasks at work$/),
         "SEQ: docs holds README.md",
         "session.changed started",
+        "session.changed present",
         "lock.changed acquired",
         "lock.changed released",
         "",
